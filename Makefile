@@ -1,0 +1,58 @@
+# make demo   set up and run the embedded study, from a bare clone
+# make test   set up and run linters, tests and a small study, from a bare clone
+# make help   everything else
+
+PYTHON ?= python3
+CORES ?= all
+STUDY ?= config/digits.yaml
+VENV := .venv
+BIN := $(VENV)/bin
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
+PYTHON_FILES := scripts src tests
+
+.PHONY: help demo study report test lint format lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: STUDY = config/digits.yaml
+demo: study ## Train the embedded digits study; ends with tables and figures
+
+study: $(VENV)/workflow ## Run the study STUDY=config/....yaml
+	$(SNAKEMAKE) --configfile $(STUDY)
+
+report: $(VENV)/workflow ## Write the report of STUDY beside its results
+	$(BIN)/snakemake --configfile $(STUDY) --report
+
+test: lint ## Linters, unit tests, and a small study through the whole workflow
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/test ## Linters and formatters, changing nothing
+	$(BIN)/ruff check $(PYTHON_FILES)
+	$(BIN)/ruff format --check $(PYTHON_FILES)
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+format: $(VENV)/test ## Put every file into its standard form
+	$(BIN)/ruff check --fix $(PYTHON_FILES)
+	$(BIN)/ruff format $(PYTHON_FILES)
+	$(BIN)/snakefmt Snakefile workflow
+
+lock: ## Pin the newest versions that pyproject.toml allows (then adapt envs/)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile $(UV_OPTIONS) --group workflow --output-file requirements/workflow.txt pyproject.toml
+	$(BIN)/uv pip compile $(UV_OPTIONS) --group test --constraint requirements/workflow.txt --output-file requirements/test.txt pyproject.toml
+lock: UV_OPTIONS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
+
+clean: ## Remove the environment; results stay
+	rm -rf $(VENV)
+
+# Stamps of what is installed; a changed lock file installs anew.
+$(VENV)/workflow: requirements/workflow.txt
+$(VENV)/test: requirements/test.txt
+$(VENV)/workflow $(VENV)/test:
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) --requirement requirements/$(@F).txt
+	touch $@
