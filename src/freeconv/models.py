@@ -1,0 +1,220 @@
+"""The networks of the paper's Table A.2, with ordinary or free convolutions."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from freeconv.errors import InputError
+from freeconv.layers import GLOROT_FANS, ConnectionMask, FreeConv2D
+
+__all__ = [
+    "KINDS",
+    "NETWORKS",
+    "VCP_KINDS",
+    "Convolution",
+    "Network",
+    "build_model",
+    "first_free_layer",
+    "load_model",
+]
+
+KINDS = ("cnn", "fcn")
+VCP_KINDS = ("kernel", "input")
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A square convolution with valid padding.
+
+    Attributes:
+        kernel_size: int, rows and columns of the kernel.
+        filters: int, number of filters.
+        stride: int, step along rows and columns.
+    """
+
+    kernel_size: int
+    filters: int
+    stride: int
+
+    def output_size(self, size):
+        """Returns the rows (or columns) of the output for `size` rows (or columns) of input."""
+        return (size - self.kernel_size) // self.stride + 1
+
+
+@dataclass(frozen=True)
+class Network:
+    """Convolutions, a dense hidden layer and a softmax output.
+
+    Attributes:
+        convolutions: tuple of `Convolution`, from the input on.
+        hidden: int, units of the dense hidden layer.
+    """
+
+    convolutions: tuple[Convolution, ...]
+    hidden: int
+
+
+# Table A.2.
+NETWORKS = {
+    "mnist": Network((Convolution(3, 32, 2), Convolution(3, 64, 2), Convolution(3, 128, 1)), 1024),
+    "cifar10": Network(
+        (Convolution(5, 64, 2), Convolution(5, 128, 2), Convolution(3, 256, 1)), 1024
+    ),
+}
+
+
+def build_model(
+    kind,
+    network,
+    input_shape,
+    classes,
+    *,
+    vcp=0.0,
+    vcp_kind="kernel",
+    glorot_fans="published",
+    seed=0,
+):
+    """Builds a network of Table A.2 as an uncompiled Keras model.
+
+    Layers are named `conv1`, `conv2`, ..., `hidden` and `output`; with `vcp_kind="input"` also
+    `mask1`, `mask2`, ... before the convolutions. ReLU everywhere but in the softmax output, which
+    is float32 under mixed precision too. Weights are Glorot uniform, biases zero. Every weight and
+    every mask has a seed of its own that follows from `seed` and the layer's name.
+
+    Args:
+        kind: `"cnn"` (ordinary convolutions) or `"fcn"` (free convolutions).
+        network: name in `NETWORKS` or a `Network`.
+        input_shape: `(rows, columns, channels)` of an image.
+        classes: int, number of classes.
+        vcp: float in [0, 1), the probability that a connection is absent (variable connection
+            patterns, section 4.2 and Figs. C.1 and C.2); above 0 for `"fcn"` only.
+        vcp_kind: `"kernel"`, weights are absent, as the paper says, or `"input"`, inputs of the
+            free layers are absent, as in the published code.
+        glorot_fans: `"published"` or `"per_location"`, see `FreeConv2D`; without effect for
+            `"cnn"`.
+        seed: int >= 0, from which all initial weights and masks follow.
+
+    Returns:
+        A functional `keras.Model` from images of shape `(batch, rows, columns, channels)` to class
+        probabilities of shape `(batch, classes)`.
+
+    Raises:
+        InputError: for an unknown name, an image too small for the network, `vcp` out of range or
+            with `"cnn"`.
+
+    Example:
+    >>> model = build_model("fcn", "mnist", (28, 28, 1), 10)
+    >>> tuple(model.get_layer("conv1").kernel.shape)
+    (169, 9, 32)
+    """
+    network = _network(network)
+    _check_choice(kind, "kind", KINDS)
+    _check_choice(vcp_kind, "vcp_kind", VCP_KINDS)
+    _check_choice(glorot_fans, "glorot_fans", GLOROT_FANS)
+    if not 0 <= vcp < 1:
+        raise InputError(f"`vcp` must be at least 0 and below 1. Received: vcp={vcp!r}.")
+    if vcp > 0 and kind != "fcn":
+        raise InputError(
+            f"`vcp` above 0 needs free convolutions, kind='fcn'. Received: vcp={vcp!r} and "
+            f"kind={kind!r}."
+        )
+    _check_sizes(network, input_shape)
+
+    inputs = keras.Input(tuple(input_shape), name="image")
+    x = inputs
+    for number, convolution in enumerate(network.convolutions, start=1):
+        if vcp > 0 and vcp_kind == "input":
+            name = f"mask{number}"
+            x = ConnectionMask(vcp, seed=_seed(seed, name), name=name)(x)
+        connection_dropout = vcp if vcp_kind == "kernel" else 0.0
+        x = _convolution_layer(
+            kind, convolution, f"conv{number}", connection_dropout, glorot_fans, seed
+        )(x)
+    x = keras.layers.Flatten("channels_last", name="flatten")(x)
+    x = _dense(network.hidden, "relu", "hidden", seed)(x)
+    # A half-precision softmax would round the probabilities that the loss takes the logarithm of.
+    outputs = _dense(classes, "softmax", "output", seed, dtype="float32")(x)
+    return keras.Model(inputs, outputs, name=kind)
+
+
+def first_free_layer(model):
+    """Returns the free convolution nearest to the input of `model`, or `None` without any.
+
+    Its kernel is the one whose filter distances the paper follows (Fig. 5).
+    """
+    return next((layer for layer in model.layers if isinstance(layer, FreeConv2D)), None)
+
+
+def load_model(path):
+    """Returns the model that `model.save(path)` wrote; importing this module registers its layers.
+
+    Args:
+        path: a `.keras` file.
+    """
+    return keras.saving.load_model(path, compile=False)
+
+
+def _convolution_layer(kind, convolution, name, connection_dropout, glorot_fans, seed):
+    arguments = {
+        "filters": convolution.filters,
+        "kernel_size": convolution.kernel_size,
+        "strides": convolution.stride,
+        "data_format": "channels_last",
+        "activation": "relu",
+        "kernel_initializer": keras.initializers.GlorotUniform(_seed(seed, name)),
+        "name": name,
+    }
+    if kind == "cnn":
+        return keras.layers.Conv2D(**arguments)
+    return FreeConv2D(
+        **arguments,
+        connection_dropout=connection_dropout,
+        glorot_fans=glorot_fans,
+        seed=_seed(seed, f"{name} connections"),
+    )
+
+
+def _dense(units, activation, name, seed, dtype=None):
+    return keras.layers.Dense(
+        units,
+        activation=activation,
+        kernel_initializer=keras.initializers.GlorotUniform(_seed(seed, name)),
+        name=name,
+        dtype=dtype,
+    )
+
+
+def _seed(seed, name):
+    """Returns the seed of one weight or mask, an int below 2**31."""
+    return int(np.random.SeedSequence([seed, *name.encode()]).generate_state(1)[0] >> 1)
+
+
+def _network(network):
+    if isinstance(network, Network):
+        return network
+    _check_choice(network, "network", tuple(NETWORKS))
+    return NETWORKS[network]
+
+
+def _check_choice(value, name, choices):
+    if value not in choices:
+        raise InputError(f"`{name}` must be one of {choices}. Received: {name}={value!r}.")
+
+
+def _check_sizes(network, input_shape):
+    """Raises InputError where the image, or what is left of it, is smaller than a kernel."""
+    if len(input_shape) != 3:
+        raise InputError(
+            "`input_shape` must be (rows, columns, channels). "
+            f"Received: input_shape={tuple(input_shape)}."
+        )
+    rows, columns, _ = input_shape
+    for number, convolution in enumerate(network.convolutions, start=1):
+        if min(rows, columns) < convolution.kernel_size:
+            raise InputError(
+                f"Images of {input_shape[0]} x {input_shape[1]} are too small for the network: "
+                f"layer 'conv{number}' has a kernel of {convolution.kernel_size} x "
+                f"{convolution.kernel_size} and receives {rows} x {columns}."
+            )
+        rows, columns = convolution.output_size(rows), convolution.output_size(columns)
