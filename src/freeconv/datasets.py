@@ -1,0 +1,333 @@
+"""Image data sets: how they are read, and the one file each of them becomes.
+
+A prepared data set is a NumPy file holding a structured array with a record an image: `image`
+(uint8, height x width x channels) and `label` (uint8). It can be mapped into memory, so that
+`open_dataset(path)["image"]` is N x height x width x channels without a copy.
+
+The parsers refuse whatever does not look exactly like the file expected, and never unpickle.
+
+Source: Ott et al. (2020), section 3: training and test part of MNIST and CIFAR-10 concatenated.
+"""
+
+import gzip
+import math
+import tarfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from freeconv.errors import InputError
+
+IDX_UINT8 = 0x08
+IDX_BYTES_MAX = 2**31
+"""Most bytes an IDX file may hold; MNIST has 47 million."""
+
+CIFAR10_SHAPE = (32, 32, 3)
+CIFAR10_MEMBERS = tuple(
+    f"cifar-10-batches-bin/{name}.bin"
+    for name in (*(f"data_batch_{part}" for part in range(1, 6)), "test_batch")
+)
+CIFAR10_OTHER_BYTES = 2**20
+"""Room for what the archive holds besides its images: tar headers, class names, a web page."""
+
+
+class DataFileError(InputError):
+    """A data file is not what it should be; the message names the file."""
+
+    def __init__(self, path, problem):
+        super().__init__(f"{path}: {problem}")
+
+
+def pack(images, labels):
+    """Joins images and labels in one structured array, ready for `numpy.save`.
+
+    Args:
+        images: Pixel values 0 to 255, dtype uint8.
+        labels: Classes, integers 0 to 255.
+
+    Input shape:
+        `images`: `(n, height, width, channels)`, `labels`: `(n,)`
+
+    Output shape:
+        `(n,)`
+
+    Returns:
+        Structured array with the fields `image` and `label`, both uint8.
+
+    Raises:
+        ValueError: If shapes, dtypes or label values are not as above.
+
+    Example:
+        >>> np.save("digits.npy", pack(*digits()))
+        >>> open_dataset("digits.npy")["image"].shape
+        (1797, 28, 28, 1)
+    """
+    images, labels = np.asarray(images), np.asarray(labels)
+    if images.ndim != 4 or images.dtype != np.uint8:
+        raise ValueError(
+            "`images` must be uint8 of shape (n, height, width, channels). "
+            f"Received: {images.dtype} of shape {images.shape}."
+        )
+    if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"`labels` must be integers of shape ({len(images)},), one for each image. "
+            f"Received: {labels.dtype} of shape {labels.shape}."
+        )
+    if labels.size and not 0 <= labels.min() <= labels.max() <= 255:
+        raise ValueError(f"`labels` must be 0 to 255. Received: {labels.min()} to {labels.max()}.")
+    records = np.empty(
+        len(images), dtype=[("image", np.uint8, images.shape[1:]), ("label", np.uint8)]
+    )
+    records["image"] = images
+    records["label"] = labels
+    return records
+
+
+def open_dataset(path):
+    """Maps a prepared data set into memory, read-only.
+
+    Args:
+        path: File written by `numpy.save(path, pack(images, labels))`.
+
+    Returns:
+        `numpy.memmap`, a structured array as `pack` returns it.
+
+    Raises:
+        DataFileError: If the file is not such an array.
+        FileNotFoundError: If there is no such file.
+    """
+    path = Path(path)
+    try:
+        records = np.lib.format.open_memmap(path, mode="r")
+    except ValueError as error:
+        raise DataFileError(path, f"not a prepared data set ({error}).") from error
+    if not _is_dataset(records.dtype) or records.ndim != 1:
+        raise DataFileError(
+            path,
+            "not a prepared data set: expected records of image (uint8, height x width x "
+            f"channels) and label (uint8), found {records.dtype} of shape {records.shape}.",
+        )
+    return records
+
+
+def _is_dataset(dtype):
+    """Tells whether the dtype is one that `pack` makes."""
+    if dtype.names != ("image", "label") or dtype["label"] != np.uint8:
+        return False
+    return dtype["image"].base == np.uint8 and dtype["image"].ndim == 3
+
+
+def class_count(labels):
+    """Returns the number of classes: labels run from 0 to the largest that occurs.
+
+    Args:
+        labels: Classes, non-negative integers, at least one.
+
+    Returns:
+        The largest label plus one, an `int`.
+    """
+    return int(np.max(labels)) + 1
+
+
+def digits():
+    """Returns scikit-learn's 1,797 handwritten digits in the format of MNIST.
+
+    As MNIST was made from larger scans: the digit is scaled to 20x20 pixels (from 8x8, bilinear)
+    and placed in a frame of 28x28 so that its centre of mass comes as near to the frame's centre
+    as whole pixels allow, without leaving the frame.
+
+    Returns:
+        `(images, labels)`: uint8 of shape `(1797, 28, 28, 1)`, 0 (ground) to 255 (ink), and uint8
+        of shape `(1797,)`, 0 to 9.
+    """
+    from scipy import ndimage
+    from sklearn.datasets import load_digits
+
+    small = load_digits()
+    # Pixels are areas, not points: the outer edges of the two grids coincide.
+    scale = (1, 20 / 8, 20 / 8)
+    scaled = ndimage.zoom(small.images, scale, order=1, mode="nearest", grid_mode=True)
+    images = np.zeros((len(scaled), 28, 28, 1), dtype=np.uint8)
+    for image, ink in zip(images, np.rint(scaled * (255 / 16)), strict=True):
+        offset = np.rint(13.5 - np.array(ndimage.center_of_mass(ink))).astype(int)
+        row, column = np.clip(offset, 0, 28 - 20)
+        image[row : row + 20, column : column + 20, 0] = ink
+    return images, small.target.astype(np.uint8)
+
+
+def read_idx(path):
+    """Reads an IDX file of unsigned bytes, plain or compressed by gzip.
+
+    Args:
+        path: The file.
+
+    Returns:
+        uint8 array of the shape the file states.
+
+    Raises:
+        DataFileError: If the magic number or the size is wrong, or gzip finds the file damaged.
+        FileNotFoundError: If there is no such file.
+    """
+    path = Path(path)
+    with path.open("rb") as file:
+        compressed = file.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(path) if compressed else path.open("rb") as file:
+            return _parse_idx(file, path)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataFileError(path, f"damaged gzip file ({error}).") from error
+
+
+def _parse_idx(file, path):
+    """Reads an open IDX file of unsigned bytes."""
+    magic = file.read(4)
+    if len(magic) < 4 or magic[:3] != bytes([0, 0, IDX_UINT8]) or magic[3] == 0:
+        raise DataFileError(
+            path,
+            f"not an IDX file of unsigned bytes: it begins with 0x{magic.hex()}, expected 0x000008 "
+            "and the number of axes.",
+        )
+    header = file.read(4 * magic[3])
+    if len(header) < 4 * magic[3]:
+        raise DataFileError(path, f"ends within its header of {magic[3]} axes.")
+    shape = tuple(int(size) for size in np.frombuffer(header, dtype=">u4"))
+    size = math.prod(shape)
+    if size > IDX_BYTES_MAX:
+        raise DataFileError(path, f"states the shape {shape}, over {IDX_BYTES_MAX} bytes.")
+    # One byte more than expected tells trailing bytes, however many a compressed file holds.
+    values = file.read(size + 1)
+    if len(values) != size:
+        found = "more" if len(values) > size else str(len(values))
+        raise DataFileError(path, f"states the shape {shape}, {size} bytes, but holds {found}.")
+    return np.frombuffer(values, dtype=np.uint8).reshape(shape)
+
+
+def read_mnist_like(train_images, train_labels, test_images, test_labels, classes=10):
+    """Reads a data set in MNIST's four IDX files, training part first.
+
+    Args:
+        train_images: IDX file of training images, count x height x width.
+        train_labels: IDX file of their labels.
+        test_images: IDX file of test images of the same size.
+        test_labels: IDX file of their labels.
+        classes: Number of classes; labels must be below it.
+
+    Returns:
+        `(images, labels)`: uint8 of shape `(n, height, width, 1)`, and uint8 of shape `(n,)`.
+
+    Raises:
+        DataFileError: If a file is no IDX file of the axes expected, counts or image sizes
+            differ, or a label is out of range.
+        FileNotFoundError: If a file is missing.
+    """
+    images, labels = zip(
+        _read_idx_pair(train_images, train_labels, classes),
+        _read_idx_pair(test_images, test_labels, classes),
+        strict=True,
+    )
+    if images[0].shape[1:] != images[1].shape[1:]:
+        raise DataFileError(
+            test_images,
+            f"images of {_by(images[1].shape[1:])} pixels, but those of {train_images} "
+            f"have {_by(images[0].shape[1:])}.",
+        )
+    return np.concatenate(images)[..., np.newaxis], np.concatenate(labels)
+
+
+def _read_idx_pair(images_path, labels_path, classes):
+    """Reads images and their labels, and checks that they belong together."""
+    images, labels = read_idx(images_path), read_idx(labels_path)
+    for path, array, axes in ((images_path, images, 3), (labels_path, labels, 1)):
+        if array.ndim != axes:
+            raise DataFileError(path, f"has {array.ndim} axes, expected {axes}.")
+    if len(images) != len(labels):
+        raise DataFileError(
+            labels_path, f"{len(labels)} labels for the {len(images)} images of {images_path}."
+        )
+    _check_labels(labels_path, labels, classes)
+    return images, labels
+
+
+def read_cifar10(archive, member_records=10_000):
+    """Reads CIFAR-10 from its binary archive, without unpacking it to disk.
+
+    Args:
+        archive: `cifar-10-binary.tar.gz`. Each of its six `CIFAR10_MEMBERS` is a series of
+            records of 3,073 bytes: the label, then 32x32 pixels of red, green and blue.
+        member_records: Number of images in each member.
+
+    Returns:
+        `(images, labels)`: uint8 of shape `(6 * member_records, 32, 32, 3)`, the five training
+        parts first, and uint8 of shape `(6 * member_records,)`, 0 to 9.
+
+    Raises:
+        DataFileError: If the archive is damaged, a member is missing or of another size, a label
+            exceeds 9, or the archive unpacks to more than the images can account for.
+        FileNotFoundError: If there is no such file.
+    """
+    height, width, channels = CIFAR10_SHAPE
+    size = member_records * (1 + height * width * channels)
+    parts = _read_members(archive, CIFAR10_MEMBERS, size)
+    images = np.empty((len(parts), member_records, *CIFAR10_SHAPE), dtype=np.uint8)
+    labels = np.empty((len(parts), member_records), dtype=np.uint8)
+    for index, name in enumerate(CIFAR10_MEMBERS):
+        records = np.frombuffer(parts.pop(name), dtype=np.uint8).reshape(member_records, -1)
+        _check_labels(f"{archive}, {name}", records[:, 0], classes=10)
+        labels[index] = records[:, 0]
+        planes = records[:, 1:].reshape(-1, channels, height, width)
+        images[index] = planes.transpose(0, 2, 3, 1)
+    return images.reshape(-1, *CIFAR10_SHAPE), labels.reshape(-1)
+
+
+def _read_members(archive, names, size):
+    """Returns the bytes of the named members of a .tar.gz, each of exactly `size` bytes."""
+    limit = len(names) * size + CIFAR10_OTHER_BYTES
+    parts = {}
+    try:
+        with (
+            gzip.open(archive) as file,
+            tarfile.open(fileobj=_Limited(file, limit, archive), mode="r|") as tar,
+        ):
+            for member in tar:
+                if member.name not in names:
+                    continue
+                if not member.isreg() or member.size != size or member.name in parts:
+                    raise DataFileError(
+                        archive,
+                        f"{member.name} must be one file of {size} bytes, not {member.size}.",
+                    )
+                parts[member.name] = tar.extractfile(member).read()
+    except (EOFError, gzip.BadGzipFile, zlib.error, tarfile.TarError) as error:
+        raise DataFileError(archive, f"not a .tar.gz file, or damaged ({error}).") from error
+    missing = [name for name in names if name not in parts]
+    if missing:
+        raise DataFileError(archive, f"lacks {', '.join(missing)}.")
+    return parts
+
+
+class _Limited:
+    """A stream that refuses to give more than `limit` bytes, against decompression bombs."""
+
+    def __init__(self, stream, limit, path):
+        self.stream, self.left, self.limit, self.path = stream, limit, limit, path
+
+    def read(self, size):
+        block = self.stream.read(min(size, self.left + 1))
+        self.left -= len(block)
+        if self.left < 0:
+            raise DataFileError(self.path, f"unpacks to more than {self.limit} bytes; refused.")
+        return block
+
+
+def _check_labels(where, labels, classes):
+    """Raises unless all labels are below the number of classes."""
+    if labels.size and labels.max() >= classes:
+        raise DataFileError(
+            where, f"holds the label {labels.max()}; labels must be 0 to {classes - 1}."
+        )
+
+
+def _by(sizes):
+    """Returns sizes as text, such as 28x28."""
+    return "x".join(str(size) for size in sizes)

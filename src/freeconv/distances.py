@@ -1,0 +1,93 @@
+"""How far the filters of a free convolution have drifted apart.
+
+Source: Ott et al. (2020), Figs. 5, B.5, B.6 and B.7.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class FilterDistance(NamedTuple):
+    """Mean distances between the filters of a free convolution at a given radius."""
+
+    euclidean: float
+    cosine: float
+
+
+def filter_distances(kernel, grid, radius):
+    """Compares the filters of every position with those on the square ring around it.
+
+    The whole kernel is divided by its Frobenius norm. Every position at least `radius` from the
+    border is compared with each of the `8 * radius` positions at Chebyshev distance exactly
+    `radius` (Fig. B.5); a position's filters are taken together, as one vector.
+
+    Two cases the paper leaves open: where the kernel is zero throughout it is left undivided, so
+    that the Euclidean distance is 0; and the cosine distance to a position whose filters are all
+    zero is 1, as in scikit-learn.
+
+    Args:
+        kernel: Kernel of a free convolution, positions in row-major order.
+        grid: `(out_h, out_w)`, rows and columns of positions.
+        radius: Chebyshev distance of the positions compared, a positive integer.
+
+    Input shape:
+        `(out_h * out_w, kh * kw * channels, filters)`
+
+    Returns:
+        `FilterDistance(euclidean, cosine)`: the means over all pairs of the Euclidean distance,
+        and of the cosine distance `1 - cos`, in 0 to 2. Both are NaN where no position is
+        `radius` from the border, and where the kernel is not finite.
+
+    Raises:
+        ValueError: If `kernel` does not have three axes, its positions do not fill `grid`, or
+            `radius` is not positive.
+
+    Example:
+        >>> filter_distances(np.ones((169, 9, 32)), grid=(13, 13), radius=4)
+        FilterDistance(euclidean=0.0, cosine=0.0)
+    """
+    vectors = _normalised_grid(kernel, grid)
+    if radius != int(radius) or radius < 1:
+        raise ValueError(f"`radius` must be a positive integer. Received: radius={radius!r}.")
+    height, width = vectors.shape[:2]
+    rows, columns = height - 2 * radius, width - 2 * radius
+    if rows < 1 or columns < 1 or not np.isfinite(vectors).all():
+        return FilterDistance(np.nan, np.nan)
+    lengths = np.linalg.norm(vectors, axis=-1)
+    # A zero vector then has cosine 0 with every other.
+    directions = vectors / np.where(lengths > 0, lengths, 1.0)[..., None]
+
+    euclidean, cosine = [], []
+    centre = np.s_[radius : radius + rows, radius : radius + columns]
+    for down, right in _ring(radius):
+        there = np.s_[
+            radius + down : radius + down + rows, radius + right : radius + right + columns
+        ]
+        euclidean.append(np.linalg.norm(vectors[centre] - vectors[there], axis=-1).mean())
+        # Half the squared distance of unit vectors is 1 - cos, without the cancellation.
+        half_square = np.square(directions[centre] - directions[there]).sum(axis=-1) / 2
+        missing = (lengths[centre] == 0) | (lengths[there] == 0)
+        cosine.append(np.where(missing, 1.0, half_square).mean())
+    return FilterDistance(float(np.mean(euclidean)), float(np.mean(cosine)))
+
+
+def _normalised_grid(kernel, grid):
+    """Returns the kernel as (out_h, out_w, weights), float64, of Frobenius norm 1 (or 0)."""
+    kernel = np.asarray(kernel, dtype=np.float64)
+    height, width = grid
+    if kernel.ndim != 3 or len(kernel) != height * width:
+        raise ValueError(
+            "`kernel` must have shape (positions, weights, filters) with "
+            f"positions = {height} * {width}. Received: shape={kernel.shape}, grid={tuple(grid)}."
+        )
+    norm = np.linalg.norm(kernel)
+    if np.isfinite(norm) and norm > 0:
+        kernel = kernel / norm
+    return kernel.reshape(height, width, -1)
+
+
+def _ring(radius):
+    """Returns the offsets (down, right) at Chebyshev distance exactly `radius`."""
+    span = range(-radius, radius + 1)
+    return [(down, right) for down in span for right in span if radius in (abs(down), abs(right))]

@@ -1,0 +1,77 @@
+"""Files that are whole or absent, and Parquet tables that say where they come from."""
+
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from freeconv.errors import InputError
+
+METADATA_KEY = b"freeconv"
+
+
+@contextmanager
+def whole_file(path):
+    """A temporary path beside `path` that takes its name only if the block succeeds.
+
+    Args:
+        path: the final path; its folder is made if it is missing.
+
+    Yields:
+        `pathlib.Path` to write to, with the suffix of `path` (writers that tell
+        formats by it keep working).
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_parquet(frame, path, schema, metadata=None):
+    """Write a data frame as Parquet (zstd), whole or not at all.
+
+    Args:
+        frame: `pandas.DataFrame` that holds every column of the schema.
+        path: where to.
+        schema: `pyarrow.Schema`; fixes columns, their order and types.
+        metadata: JSON-serialisable mapping to keep in the file, or None.
+    """
+    table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+    if metadata is not None:
+        document = json.dumps(metadata, sort_keys=True).encode()
+        table = table.replace_schema_metadata({**table.schema.metadata, METADATA_KEY: document})
+    with whole_file(path) as partial:
+        pq.write_table(table, partial, compression="zstd")
+
+
+def read_parquet(path, schema):
+    """Read a Parquet file written by `write_parquet`.
+
+    Returns:
+        `pandas.DataFrame` with exactly the columns of the schema.
+
+    Raises:
+        InputError: if the file is no Parquet file or has other columns.
+    """
+    try:
+        table = pq.read_table(path)
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{path}: not a Parquet file ({error}); delete it and run again") from None
+    if not table.schema.equals(schema, check_metadata=False):
+        raise InputError(
+            f"{path}: its columns are {table.schema.names}, expected {schema.names}; "
+            "it was written by another version: delete it and run again"
+        )
+    return table.to_pandas()
+
+
+def read_metadata(path):
+    """The mapping that `write_parquet` kept in a file; empty where there is none."""
+    return json.loads((pq.read_schema(path).metadata or {}).get(METADATA_KEY, b"{}"))

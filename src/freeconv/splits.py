@@ -1,0 +1,65 @@
+"""The two parts of a data set that a cell trains and validates on."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from freeconv.datasets import class_count, open_dataset
+from freeconv.errors import InputError
+from freeconv.files import read_parquet
+from freeconv.folds import FOLDS_SCHEMA, split
+
+
+class Split(NamedTuple):
+    """Images and labels of one part of a data set.
+
+    Attributes:
+        images: uint8 array (images, height, width, channels).
+        labels: integer array (images,).
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+class Splits(NamedTuple):
+    """What a cell works on.
+
+    Attributes:
+        training: `Split` of every fold but one.
+        validation: `Split` of that fold.
+        classes: number of classes of the data set.
+    """
+
+    training: Split
+    validation: Split
+    classes: int
+
+
+def read_splits(data, folds, fold):
+    """Read the images that a cell of a given fold works on.
+
+    Args:
+        data: path of a prepared data set (`datasets.pack`).
+        folds: path of its folds, Parquet by `folds.FOLDS_SCHEMA`.
+        fold: number of the validation fold.
+
+    Returns:
+        `Splits`.
+
+    Raises:
+        InputError: if a file is not what it should be, the folds are of another
+            data set, or the fold does not exist.
+    """
+    records = open_dataset(data)
+    assignment = read_parquet(folds, FOLDS_SCHEMA)["fold"].to_numpy()
+    if len(assignment) != len(records):
+        raise InputError(
+            f"{folds}: assigns {len(assignment)} images to folds, but {data} holds "
+            f"{len(records)}; delete {folds} and run again"
+        )
+    parts = [
+        Split(records["image"][indices], records["label"][indices])
+        for indices in split(assignment, fold)
+    ]
+    return Splits(*parts, class_count(records["label"]))

@@ -1,0 +1,322 @@
+"""Data sets: hand-made files in every format, whole and damaged."""
+
+import gzip
+import io
+import struct
+import tarfile
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from freeconv import datasets
+from freeconv.datasets import DataFileError
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (7, 5, 6, 3), dtype=np.uint8)
+LABELS = np.array([3, 0, 2, 1, 2, 0, 3])
+
+
+class TestPrepared:
+    def test_round_trip_through_a_memory_map(self, tmp_path):
+        path = tmp_path / "images.npy"
+        np.save(path, datasets.pack(IMAGES, LABELS))
+        records = datasets.open_dataset(path)
+        assert isinstance(records, np.memmap)
+        assert isinstance(records["image"], np.memmap)
+        assert np.shares_memory(records["image"], records)
+        np.testing.assert_array_equal(records["image"], IMAGES)
+        np.testing.assert_array_equal(records["label"], LABELS)
+        assert records["image"].dtype == records["label"].dtype == np.uint8
+        with pytest.raises(ValueError, match="read-only"):
+            records["label"][0] = 1
+
+    @pytest.mark.parametrize(
+        ("images", "labels", "message"),
+        [
+            (IMAGES[..., 0], LABELS, r"`images`.*\(7, 5, 6\)"),
+            (IMAGES / 255, LABELS, "`images`.*float64"),
+            (IMAGES, LABELS[:-1], r"`labels`.*\(7,\).*\(6,\)"),
+            (IMAGES, LABELS / 2, "`labels`.*float64"),
+            (IMAGES, LABELS + 254, "`labels` must be 0 to 255.*254 to 257"),
+            (IMAGES, LABELS - 1, "`labels` must be 0 to 255.*-1 to 2"),
+        ],
+    )
+    def test_pack_checks(self, images, labels, message):
+        with pytest.raises(ValueError, match=message):
+            datasets.pack(images, labels)
+
+    @pytest.mark.parametrize(
+        "array",
+        [
+            IMAGES,
+            np.zeros(3, [("image", np.uint8, (5, 6)), ("label", np.uint8)]),
+            np.zeros(3, [("image", np.float32, (5, 6, 1)), ("label", np.uint8)]),
+            np.zeros(3, [("image", np.uint8, (5, 6, 1)), ("label", np.int64)]),
+            np.zeros(3, [("label", np.uint8), ("image", np.uint8, (5, 6, 1))]),
+            np.zeros((3, 2), [("image", np.uint8, (5, 6, 1)), ("label", np.uint8)]),
+        ],
+    )
+    def test_foreign_arrays_are_refused(self, tmp_path, array):
+        path = tmp_path / "foreign.npy"
+        np.save(path, array)
+        with pytest.raises(DataFileError, match=r"foreign\.npy: not a prepared data set"):
+            datasets.open_dataset(path)
+
+    def test_pickles_are_refused(self, tmp_path):
+        path = tmp_path / "pickle.npy"
+        np.save(path, np.array([{}], dtype=object), allow_pickle=True)
+        with pytest.raises(DataFileError, match=r"pickle\.npy: not a prepared data set"):
+            datasets.open_dataset(path)
+
+    @pytest.mark.parametrize("content", [b"", b"text", b"\x93NUMPY\x01\x00"])
+    def test_foreign_files_are_refused(self, tmp_path, content):
+        path = tmp_path / "foreign.npy"
+        path.write_bytes(content)
+        with pytest.raises(DataFileError, match=r"foreign\.npy: not a prepared data set"):
+            datasets.open_dataset(path)
+
+    def test_truncated_file_is_refused(self, tmp_path):
+        path = tmp_path / "short.npy"
+        np.save(path, datasets.pack(IMAGES, LABELS))
+        path.write_bytes(path.read_bytes()[:-1])
+        with pytest.raises(DataFileError, match=r"short\.npy: not a prepared data set"):
+            datasets.open_dataset(path)
+
+    def test_missing_file(self, tmp_path):
+        with pytest.raises(FileNotFoundError):
+            datasets.open_dataset(tmp_path / "none.npy")
+
+    def test_class_count(self):
+        count = datasets.class_count(LABELS.astype(np.uint8))
+        assert count == 4
+        assert type(count) is int
+        assert datasets.class_count(np.array([255], np.uint8)) == 256
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return datasets.digits()
+
+
+class TestDigits:
+    def test_format(self, digits):
+        images, labels = digits
+        assert images.shape == (1797, 28, 28, 1)
+        assert images.dtype == labels.dtype == np.uint8
+        assert images.min() == 0
+        assert 200 < images.max() <= 255
+        np.testing.assert_array_equal(labels, load_digits().target)
+
+    @pytest.mark.parametrize("index", [0, 1, 77, 1796])
+    def test_scaled_bilinearly_within_the_frame(self, digits, index):
+        small = load_digits().images[index]
+        # Pixel centres of 20 pixels over the width of 8.
+        places = np.clip((np.arange(20) + 0.5) * 8 / 20 - 0.5, 0, 7)
+        rows = np.array([np.interp(places, range(8), column) for column in small.T])
+        scaled = np.array([np.interp(places, range(8), row) for row in rows.T])
+        image = digits[0][index, ..., 0].astype(float)
+        match = [
+            (row, column)
+            for row in range(9)
+            for column in range(9)
+            if np.abs(
+                np.pad(scaled, ((row, 8 - row), (column, 8 - column))) * 255 / 16 - image
+            ).max()
+            < 0.51
+        ]
+        assert match
+
+    def test_centred(self, digits):
+        ink = digits[0][..., 0].astype(float)
+        mass = ink.sum(axis=(1, 2))
+        down = (ink.sum(axis=2) * np.arange(28)).sum(axis=1) / mass
+        right = (ink.sum(axis=1) * np.arange(28)).sum(axis=1) / mass
+        assert np.abs(down - 13.5).max() < 0.51
+        assert np.abs(right - 13.5).max() < 0.51
+
+
+def idx(array, magic=None):
+    """The array as an IDX file of unsigned bytes."""
+    magic = magic or bytes([0, 0, 8, array.ndim])
+    return magic + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+
+
+class TestIdx:
+    @pytest.mark.parametrize("compress", [bytes, gzip.compress])
+    @pytest.mark.parametrize("shape", [(7,), (3, 4, 5), (300, 2)])
+    def test_reads(self, tmp_path, shape, compress):
+        array = RNG.integers(0, 256, shape, dtype=np.uint8)
+        path = tmp_path / "array-ubyte"
+        path.write_bytes(compress(idx(array)))
+        result = datasets.read_idx(path)
+        assert result.dtype == np.uint8
+        np.testing.assert_array_equal(result, array)
+
+    @pytest.mark.parametrize("compress", [bytes, gzip.compress])
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"", "not an IDX file"),
+            (b"\0\0\x08", "not an IDX file"),
+            (idx(IMAGES, magic=b"\0\0\x0d\x04"), "begins with 0x00000d04"),
+            (idx(IMAGES, magic=b"\x89PNG"), "begins with 0x89504e47"),
+            (idx(IMAGES, magic=b"\0\0\x08\0"), "begins with 0x00000800"),
+            (idx(IMAGES)[:10], "ends within its header of 4 axes"),
+            (idx(IMAGES)[:-1], r"\(7, 5, 6, 3\), 630 bytes, but holds 629"),
+            (idx(IMAGES) + b"\0", r"\(7, 5, 6, 3\), 630 bytes, but holds more"),
+            (b"\0\0\x08\x02" + b"\xff" * 100, "over 2147483648 bytes"),
+        ],
+    )
+    def test_refuses(self, tmp_path, content, message, compress):
+        path = tmp_path / "wrong-ubyte"
+        path.write_bytes(compress(content))
+        with pytest.raises(DataFileError, match=f"wrong-ubyte: .*{message}"):
+            datasets.read_idx(path)
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            lambda content: content[:-9],
+            lambda content: content[:30] + b"\0\0\0\0" + content[34:],
+            lambda content: content[:-8] + b"\0\0\0\0" + content[-4:],
+        ],
+        ids=["truncated", "overwritten", "wrong checksum"],
+    )
+    def test_refuses_damaged_gzip(self, tmp_path, damage):
+        path = tmp_path / "wrong-ubyte.gz"
+        path.write_bytes(damage(gzip.compress(idx(IMAGES))))
+        with pytest.raises(DataFileError, match=r"wrong-ubyte\.gz: "):
+            datasets.read_idx(path)
+
+    def test_missing_file(self, tmp_path):
+        with pytest.raises(FileNotFoundError):
+            datasets.read_idx(tmp_path / "none")
+
+
+class TestMnistLike:
+    @pytest.fixture
+    def parts(self):
+        return {
+            "train_images": IMAGES[:5, ..., 0],
+            "train_labels": LABELS[:5].astype(np.uint8),
+            "test_images": IMAGES[5:, ..., 0],
+            "test_labels": LABELS[5:].astype(np.uint8),
+        }
+
+    def read(self, folder, parts, **options):
+        for name, array in parts.items():
+            (folder / name).write_bytes(gzip.compress(idx(array)))
+        return datasets.read_mnist_like(**{name: folder / name for name in parts}, **options)
+
+    def test_training_part_first(self, tmp_path, parts):
+        images, labels = self.read(tmp_path, parts)
+        np.testing.assert_array_equal(images, IMAGES[..., :1])
+        np.testing.assert_array_equal(labels, LABELS)
+        assert images.dtype == labels.dtype == np.uint8
+
+    @pytest.mark.parametrize(
+        ("name", "array", "message"),
+        [
+            ("train_labels", np.zeros(4, np.uint8), "train_labels: 4 labels for the 5 images of"),
+            ("test_labels", np.array([1, 10], np.uint8), "test_labels: .*label 10; .*0 to 9"),
+            ("train_images", np.zeros((5, 30), np.uint8), "train_images: has 2 axes, expected 3"),
+            ("test_labels", np.zeros((2, 1), np.uint8), "test_labels: has 2 axes, expected 1"),
+            ("test_images", np.zeros((2, 6, 5), np.uint8), "test_images: .*6x5 .*have 5x6"),
+        ],
+    )
+    def test_refuses(self, tmp_path, parts, name, array, message):
+        with pytest.raises(DataFileError, match=message):
+            self.read(tmp_path, parts | {name: array})
+
+    def test_number_of_classes(self, tmp_path, parts):
+        with pytest.raises(DataFileError, match=r"train_labels: .*label 3; labels must be 0 to 2"):
+            self.read(tmp_path, parts, classes=3)
+
+
+class TestCifar10:
+    """An archive of two images a member, as the original is made of 10,000."""
+
+    count = 2
+    images = RNG.integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
+    labels = np.array([0, 9, 1, 8, 2, 7, 3, 6, 4, 5, 5, 4], np.uint8)
+
+    @pytest.fixture
+    def members(self):
+        members = {"cifar-10-batches-bin/batches.meta.txt": b"airplane\n"}
+        names = ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"]
+        for index, name in enumerate([*names, "test_batch"]):
+            content = b""
+            for image in range(2 * index, 2 * index + 2):
+                content += bytes([self.labels[image]])
+                for channel in range(3):
+                    content += self.images[image, :, :, channel].tobytes()
+            members[f"cifar-10-batches-bin/{name}.bin"] = content
+        return members
+
+    def read(self, folder, members):
+        path = folder / "cifar.tar.gz"
+        with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+            for name, content in members.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+        return datasets.read_cifar10(path, member_records=self.count)
+
+    def test_reads(self, tmp_path, members):
+        images, labels = self.read(tmp_path, members)
+        assert images.dtype == labels.dtype == np.uint8
+        np.testing.assert_array_equal(images, self.images)
+        np.testing.assert_array_equal(labels, self.labels)
+
+    def test_order_in_the_archive_does_not_matter(self, tmp_path, members):
+        images, labels = self.read(tmp_path, dict(reversed(members.items())))
+        np.testing.assert_array_equal(images, self.images)
+        np.testing.assert_array_equal(labels, self.labels)
+
+    def test_missing_members_are_refused(self, tmp_path, members):
+        del members["cifar-10-batches-bin/data_batch_3.bin"]
+        del members["cifar-10-batches-bin/test_batch.bin"]
+        with pytest.raises(
+            DataFileError, match=r"cifar\.tar\.gz: lacks .*data_batch_3\.bin, .*test_batch\.bin"
+        ):
+            self.read(tmp_path, members)
+
+    @pytest.mark.parametrize("size", [0, 6145, 6147])
+    def test_wrong_sizes_are_refused(self, tmp_path, members, size):
+        members["cifar-10-batches-bin/data_batch_2.bin"] = bytes(size)
+        with pytest.raises(DataFileError, match=f"data_batch_2.bin must .*6146 bytes, not {size}"):
+            self.read(tmp_path, members)
+
+    def test_labels_are_checked(self, tmp_path, members):
+        members["cifar-10-batches-bin/test_batch.bin"] = bytes([10]) + bytes(6145)
+        with pytest.raises(DataFileError, match=r"test_batch\.bin: holds the label 10.*0 to 9"):
+            self.read(tmp_path, members)
+
+    def test_decompression_bombs_are_refused(self, tmp_path, members):
+        bomb = {"cifar-10-batches-bin/readme.html": bytes(2**21)}
+        with pytest.raises(DataFileError, match=r"unpacks to more than \d+ bytes; refused"):
+            self.read(tmp_path, bomb | members)
+
+    def test_links_are_refused(self, tmp_path):
+        path = tmp_path / "cifar.tar.gz"
+        with tarfile.open(path, "w:gz") as archive:
+            member = tarfile.TarInfo("cifar-10-batches-bin/data_batch_1.bin")
+            member.type, member.linkname = tarfile.SYMTYPE, "/etc/hostname"
+            archive.addfile(member)
+        with pytest.raises(DataFileError, match=r"data_batch_1\.bin must be one file"):
+            datasets.read_cifar10(path, member_records=self.count)
+
+    def test_truncated_archive_is_refused(self, tmp_path, members):
+        self.read(tmp_path, members)
+        path = tmp_path / "cifar.tar.gz"
+        path.write_bytes(path.read_bytes()[:-20_000])
+        with pytest.raises(DataFileError, match=r"cifar\.tar\.gz: .*damaged"):
+            datasets.read_cifar10(path, member_records=self.count)
+
+    @pytest.mark.parametrize("content", [b"", b"text", gzip.compress(b"text" * 300)])
+    def test_foreign_files_are_refused(self, tmp_path, content):
+        path = tmp_path / "cifar.tar.gz"
+        path.write_bytes(content)
+        with pytest.raises(DataFileError, match=r"cifar\.tar\.gz: not a \.tar\.gz file"):
+            datasets.read_cifar10(path)
