@@ -1,0 +1,77 @@
+"""What a cell records: columns and types of histories, evaluations and their summary.
+
+An accuracy is a share of images, 0 to 1; a loss is a mean cross-entropy in nats.
+"""
+
+import pyarrow as pa
+
+CELL_COLUMNS = ("dataset", "model", "augmentation", "level", "vcp", "fold", "seed")
+
+# Measured on the training stream, on the clean validation fold, on its five
+# perturbed copies, and on the filters of the first free layer.
+METRICS = (
+    "loss",
+    "accuracy",
+    "val_loss",
+    "val_accuracy",
+    "val_translation",
+    "val_rotation",
+    "val_noise",
+    "val_edge_noise",
+    "val_quadrant_swap",
+    "distance_1",
+    "distance_4",
+    "cosine_1",
+    "cosine_4",
+)
+
+_CELL_FIELDS = [
+    ("dataset", pa.string()),
+    ("model", pa.string()),
+    ("augmentation", pa.string()),
+    ("level", pa.float64()),
+    ("vcp", pa.float64()),
+    ("fold", pa.int64()),
+    ("seed", pa.int64()),
+    ("epoch", pa.int64()),
+]
+
+# A row an epoch; epoch 0 is the untrained network, whose loss and accuracy on
+# the training stream are null.
+HISTORY_SCHEMA = pa.schema(
+    [*_CELL_FIELDS, *((name, pa.float64()) for name in METRICS), ("seconds", pa.float64())]
+)
+
+# A row a (perturbation, strength, true class): `correct` of `count` images.
+EVALUATION_SCHEMA = pa.schema(
+    [
+        *_CELL_FIELDS,
+        ("perturbation", pa.string()),
+        ("strength", pa.float64()),
+        ("label", pa.int64()),
+        ("count", pa.int64()),
+        ("correct", pa.int64()),
+    ]
+)
+
+# A row a (dataset, model, augmentation, level, vcp, statistic): `folds` behind it,
+# and the `rows` of the history that its medians are taken over.
+SUMMARY_SCHEMA = pa.schema(
+    [
+        *_CELL_FIELDS[:5],
+        ("statistic", pa.string()),
+        *((name, pa.float64()) for name in METRICS),
+        ("folds", pa.int64()),
+        ("rows", pa.int64()),
+    ]
+)
+
+
+def best_epoch(history):
+    """The trained epoch of highest validation accuracy of one cell, the earliest of equals.
+
+    Args:
+        history: `pandas.DataFrame` of one cell, by `HISTORY_SCHEMA`.
+    """
+    trained = history[history["epoch"] >= 1].sort_values("epoch")
+    return int(trained.loc[trained["val_accuracy"].idxmax(), "epoch"])

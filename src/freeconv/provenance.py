@@ -1,0 +1,31 @@
+"""Under which conditions a result was made."""
+
+import platform
+from importlib.metadata import version
+
+from freeconv import __version__
+
+# The packages whose version can change a cell's numbers.
+PACKAGES = ("keras", "numpy", "pandas", "pyarrow", "scipy", "tensorflow")
+
+
+def describe_run(settings, device):
+    """What to keep beside a result.
+
+    Args:
+        settings: data class instance, everything that was asked for.
+        device: description of the device that computed it.
+
+    Returns:
+        A JSON-serialisable mapping of settings, versions and machine.
+    """
+    return {
+        "settings": vars(settings),
+        "versions": {
+            "freeconv": __version__,
+            "python": platform.python_version(),
+            **{package: version(package) for package in PACKAGES},
+        },
+        "device": device,
+        "machine": f"{platform.system()} {platform.machine()}",
+    }

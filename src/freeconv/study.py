@@ -1,0 +1,249 @@
+"""A study: the grid of cells that its configuration spans, and the settings of each.
+
+A cell is one training job, identified by (dataset, model, augmentation, level,
+vcp, fold). Level 0 of every augmentation is one and the same cell, whose
+augmentation is `none`.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+
+from freeconv.errors import InputError
+
+UNAUGMENTED = "none"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training job of a study: what tells it from every other.
+
+    Attributes:
+        dataset: name of the data set.
+        model: `cnn` (weights shared) or `fcn` (free convolutions).
+        augmentation: `none`, `translation`, `rotation`, `noise` or `edge_noise`.
+        level: strength of the augmentation, 0 to 0.99; 0 exactly for `none`.
+        vcp: probability that a connection is absent, 0 to 0.99 (paper, section 4.2).
+        fold: which fold is the validation part, from 0.
+    """
+
+    dataset: str = field(metadata={"help": "name of the data set"})
+    model: str = field(metadata={"help": "cnn or fcn"})
+    augmentation: str = field(metadata={"help": "augmentation of the training images"})
+    level: float = field(metadata={"help": "strength of the augmentation, 0 to 0.99"})
+    vcp: float = field(metadata={"help": "probability of an absent connection, 0 to 0.99"})
+    fold: int = field(metadata={"help": "number of the validation fold, from 0"})
+
+
+@dataclass(frozen=True)
+class CellSettings(Cell):
+    """A cell and everything in the configuration that can change its numbers.
+
+    Attributes:
+        seed: seed of the initial weights, connection patterns, order of the
+            training images, augmentations and validation perturbations.
+        network: name of the architecture (Table A.2).
+        learning_rate: of Adam.
+        batch_size: images a training step.
+        epochs: at most this many.
+        patience: epochs without a better validation accuracy before training stops.
+        glorot_fans: `published` or `per_location`, see `FreeConv2D`.
+        vcp_kind: `kernel` (the paper) or `input` (the published code).
+        edge_noise: `paper` or `published`, see `augmentation.add_edge_noise`.
+        validation_batches: `all` images of the perturbed validation sets, or
+            only `whole` batches of them, as the published code.
+        validation_translation, validation_rotation, validation_noise,
+        validation_edge_noise: strengths of the perturbed validation sets that
+            are measured after every epoch, in the units of the levels.
+    """
+
+    seed: int = field(metadata={"help": "seed of everything random in this cell"})
+    network: str = field(metadata={"help": "architecture (Table A.2)"})
+    learning_rate: float = field(metadata={"help": "learning rate of Adam"})
+    batch_size: int = field(metadata={"help": "images a training step"})
+    epochs: int = field(metadata={"help": "at most this many epochs"})
+    patience: int = field(metadata={"help": "epochs without improvement before stopping"})
+    glorot_fans: str = field(metadata={"help": "published or per_location"})
+    vcp_kind: str = field(metadata={"help": "kernel (paper) or input (published code)"})
+    edge_noise: str = field(metadata={"help": "paper or published"})
+    validation_batches: str = field(metadata={"help": "all or whole"})
+    validation_translation: float = field(metadata={"help": "share of height and width"})
+    validation_rotation: float = field(metadata={"help": "share of 360 degrees"})
+    validation_noise: float = field(metadata={"help": "standard deviation"})
+    validation_edge_noise: float = field(metadata={"help": "standard deviation"})
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How the networks of one data set are built and trained (Table A.2, section A.3)."""
+
+    network: str
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    patience: int
+
+
+@dataclass(frozen=True)
+class VcpGrid:
+    """Variable connection patterns: probabilities, and the translation level trained with."""
+
+    probabilities: tuple[float, ...]
+    translation: float
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Cross-validation: number of folds, which of them run, and how images are assigned."""
+
+    count: int
+    run: tuple[int, ...]
+    method: str
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Where the paper's text and its published code disagree: which of the two is followed."""
+
+    glorot_fans: str
+    vcp: str
+    edge_noise: str
+    validation_batches: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """A parsed study configuration.
+
+    Attributes:
+        name: of the study, the folder of its results.
+        seed: from which every cell's seed follows.
+        seed_policy: `cell` (a seed a cell) or `paper` (seed 0 everywhere).
+        device: `auto`, `gpu` or `cpu`.
+        keep_models: whether the best epoch's models outlive their evaluation.
+        datasets: name -> `TrainingSettings`.
+        models: of `cnn` and `fcn`.
+        augmentations: name -> levels of the training augmentation.
+        vcp: the grid of variable connection patterns, or None.
+        folds: the cross-validation.
+        protocol: choices between paper and published code.
+        validation: perturbation -> strength, measured after every epoch.
+        evaluation: perturbation -> strengths, for the best epoch's model.
+    """
+
+    name: str
+    seed: int
+    seed_policy: str
+    device: str
+    keep_models: bool
+    datasets: dict[str, TrainingSettings]
+    models: tuple[str, ...]
+    augmentations: dict[str, tuple[float, ...]]
+    vcp: VcpGrid | None
+    folds: Folds
+    protocol: Protocol
+    validation: dict[str, float]
+    evaluation: dict[str, tuple[float, ...]]
+
+    @classmethod
+    def from_config(cls, config):
+        """The study that a configuration, valid by the schema, describes.
+
+        Raises:
+            InputError: if keys contradict each other.
+        """
+        _check_consistency(config)
+        folds, vcp = config["folds"], config["vcp"]
+        return cls(
+            name=config["study"],
+            seed=config["seed"],
+            seed_policy=config["seed_policy"],
+            device=config["device"],
+            keep_models=config["keep_models"],
+            datasets={name: TrainingSettings(**d) for name, d in config["datasets"].items()},
+            models=tuple(config["models"]),
+            augmentations=_levels(config["augmentations"]),
+            vcp=vcp and VcpGrid(tuple(map(float, vcp["probabilities"])), float(vcp["translation"])),
+            folds=Folds(folds["count"], tuple(folds["run"]), folds["method"]),
+            protocol=Protocol(**config["protocol"]),
+            validation={kind: float(level) for kind, level in config["validation"].items()},
+            evaluation=_levels(config["evaluation"]),
+        )
+
+    def cells(self):
+        """Every cell of the grid, once: data set by data set, fold by fold.
+
+        Returns:
+            A list of `Cell`. Level 0 of all augmentations is one cell a model;
+            variable connection patterns add cells of the FCN alone.
+        """
+        conditions = [
+            (model, UNAUGMENTED if level == 0 else augmentation, level, 0.0)
+            for model in self.models
+            for augmentation, levels in self.augmentations.items()
+            for level in levels
+        ]
+        if self.vcp:
+            kind = UNAUGMENTED if self.vcp.translation == 0 else "translation"
+            conditions += [("fcn", kind, self.vcp.translation, p) for p in self.vcp.probabilities]
+        return [
+            Cell(dataset, *condition, fold)
+            for dataset in self.datasets
+            for fold in self.folds.run
+            for condition in dict.fromkeys(conditions)
+        ]
+
+    def seed_of(self, cell):
+        """The seed of a cell, 0 to 2^31 - 1.
+
+        It follows from the study's seed and the cell's identity alone, so that
+        adding cells to a study changes no other cell. With `seed_policy: paper`
+        it is 0 for every cell (paper, section A.3).
+        """
+        if self.seed_policy == "paper":
+            return 0
+        identity = [self.seed, cell.dataset, cell.model, cell.augmentation]
+        identity += [cell.level, cell.vcp, cell.fold]
+        digest = hashlib.sha256(json.dumps(identity).encode()).digest()
+        return int.from_bytes(digest[:4], "big") >> 1
+
+    def settings_of(self, cell):
+        """The `CellSettings` of a cell."""
+        training = self.datasets[cell.dataset]
+        return CellSettings(
+            **vars(cell),
+            seed=self.seed_of(cell),
+            **vars(training),
+            glorot_fans=self.protocol.glorot_fans,
+            vcp_kind=self.protocol.vcp,
+            edge_noise=self.protocol.edge_noise,
+            validation_batches=self.protocol.validation_batches,
+            **{f"validation_{kind}": level for kind, level in self.validation.items()},
+        )
+
+
+def _levels(by_kind):
+    return {kind: tuple(map(float, levels)) for kind, levels in by_kind.items()}
+
+
+def _check_consistency(config):
+    """What a schema cannot say: keys that refer to one another."""
+    for name in config["datasets"]:
+        if name not in config["sources"]:
+            known = ", ".join(sorted(config["sources"]))
+            raise InputError(
+                f"datasets.{name}: no source of this name; known sources: {known}. "
+                f"Describe where it comes from under sources.{name}"
+            )
+    count = config["folds"]["count"]
+    for position, fold in enumerate(config["folds"]["run"]):
+        if fold >= count:
+            raise InputError(
+                f"folds.run[{position}]: {fold} is not allowed; "
+                f"expected 0 to {count - 1}, since folds.count is {count}"
+            )
+    if config["vcp"] and "fcn" not in config["models"]:
+        raise InputError(
+            "vcp: variable connection patterns need the model fcn; "
+            "add it to models, or set vcp to null"
+        )

@@ -1,0 +1,215 @@
+"""Trains one cell: epochs, early stopping, and a record of every epoch."""
+
+import logging
+import math
+import time
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import pandas as pd
+
+from freeconv.distances import filter_distances
+from freeconv.engine import Condition, Tester, Trainer, on_device
+from freeconv.errors import InputError
+from freeconv.history import CELL_COLUMNS, HISTORY_SCHEMA
+from freeconv.models import build_model, first_free_layer
+
+log = logging.getLogger(__name__)
+
+# Random numbers follow from the cell's seed, the stream and the epoch alone: what
+# an epoch draws does not depend on how many numbers were drawn before it.
+TRAINING_STREAM, VALIDATION_STREAM = 0, 1
+
+RADII = (1, 4)  # of the filter distances (paper, Fig. 5)
+
+
+class TrainedCell(NamedTuple):
+    """What training a cell gives.
+
+    Attributes:
+        history: `pandas.DataFrame` by `history.HISTORY_SCHEMA`.
+        model: `keras.Model` with the weights of its best epoch.
+    """
+
+    history: pd.DataFrame
+    model: keras.Model
+
+
+def train_cell(settings, splits):
+    """Train a network by the paper's protocol (sections 4 and A.3).
+
+    Stops after `settings.epochs` epochs, or once `settings.patience` epochs in a
+    row brought no better accuracy on the clean validation fold.
+
+    Args:
+        settings: `study.CellSettings`.
+        splits: `splits.Splits` of the cell's fold.
+
+    Returns:
+        `TrainedCell`. The best epoch is the trained one of highest validation
+        accuracy, the earliest of equals.
+
+    Raises:
+        InputError: if there are fewer training images than a batch holds, or the
+            images are too small for the network.
+    """
+    images, labels = splits.training
+    if len(labels) < settings.batch_size:
+        raise InputError(
+            f"batch_size: {settings.batch_size} is more than the {len(labels)} "
+            f"training images of fold {settings.fold} of {settings.dataset}"
+        )
+    model = build_model(
+        settings.model,
+        settings.network,
+        images.shape[1:],
+        splits.classes,
+        vcp=settings.vcp,
+        vcp_kind=settings.vcp_kind,
+        glorot_fans=settings.glorot_fans,
+        seed=settings.seed,
+    )
+    trainer = Trainer(
+        model,
+        learning_rate=settings.learning_rate,
+        batch_size=settings.batch_size,
+        augmentation=settings.augmentation,
+        level=settings.level,
+        edge_noise=settings.edge_noise,
+    )
+    validator = _Validator(model, settings, splits.validation)
+    log.info("%s: %s parameters", model.name, f"{model.count_params():,}")
+
+    images, labels = on_device(images, labels)
+    progress = _Progress(settings, len(labels))
+    records = [{**_untrained(), **validator.measure(0)}]
+    progress.report(records[0])
+    best = _Best(model)
+    for epoch in range(1, settings.epochs + 1):
+        start = time.perf_counter()
+        loss, accuracy = trainer.epoch(images, labels, _seed(settings, TRAINING_STREAM, epoch))
+        trained = time.perf_counter() - start
+        record = {"epoch": epoch, "loss": loss, "accuracy": accuracy, **validator.measure(epoch)}
+        record["seconds"] = time.perf_counter() - start
+        records.append(record)
+        progress.report(record, trained)
+        best.consider(record)
+        if epoch - best.epoch >= settings.patience:
+            log.info("no better validation accuracy since epoch %d: stopping", best.epoch)
+            break
+    best.restore()
+    return TrainedCell(_history(settings, records), model)
+
+
+class _Validator:
+    """Measures everything that a history records of a network after an epoch."""
+
+    def __init__(self, model, settings, validation):
+        self._settings = settings
+        self._labels = validation.labels
+        self._tensors = on_device(*validation)
+        conditions = {
+            "val_accuracy": Condition("clean", 0.0),
+            "val_translation": Condition("translation", settings.validation_translation),
+            "val_rotation": Condition("rotation", settings.validation_rotation),
+            "val_noise": Condition("noise", settings.validation_noise),
+            "val_edge_noise": Condition("edge_noise", settings.validation_edge_noise),
+            "val_quadrant_swap": Condition("quadrant_swap", 0.0),
+        }
+        self._names = list(conditions)
+        self._tester = Tester(
+            model,
+            conditions=conditions.values(),
+            batch_size=settings.batch_size,
+            edge_noise=settings.edge_noise,
+        )
+        # With variable connection patterns, filters differ by their absent weights already.
+        self._free_layer = first_free_layer(model) if settings.vcp == 0 else None
+
+    def measure(self, epoch):
+        """The metrics after an epoch, but for those of the training stream."""
+        seed = _seed(self._settings, VALIDATION_STREAM, epoch)
+        predictions, losses = self._tester.measure(*self._tensors, seed)
+        correct = predictions == self._labels[:, np.newaxis]
+        metrics = dict(zip(self._names, self._accuracies(correct), strict=True))
+        return {"val_loss": float(losses[0]), **metrics, **self._distances()}
+
+    def _accuracies(self, correct):
+        """Share of correct images under each condition; the first one is the clean fold."""
+        count = len(correct)
+        if self._settings.validation_batches == "whole":
+            # The published code leaves the incomplete last batch of perturbed images out.
+            count = count - count % self._settings.batch_size or count
+        return [float(correct[:, 0].mean()), *map(float, correct[:count, 1:].mean(axis=0))]
+
+    def _distances(self):
+        if self._free_layer is None:
+            return {}
+        kernel = keras.ops.convert_to_numpy(self._free_layer.kernel)
+        metrics = {}
+        for radius in RADII:
+            distance = filter_distances(kernel, self._free_layer.output_grid, radius)
+            metrics[f"distance_{radius}"] = distance.euclidean
+            metrics[f"cosine_{radius}"] = distance.cosine
+        return metrics
+
+
+class _Best:
+    """The best epoch so far, and the weights it ended with."""
+
+    def __init__(self, model):
+        self._model = model
+        self._weights = None
+        self._accuracy = -math.inf
+        self.epoch = 0
+
+    def consider(self, record):
+        """Keep the weights if this epoch is better than all before."""
+        if record["val_accuracy"] > self._accuracy:
+            self.epoch, self._accuracy = record["epoch"], record["val_accuracy"]
+            self._weights = self._model.get_weights()
+
+    def restore(self):
+        """Give the model the weights of its best epoch."""
+        self._model.set_weights(self._weights)
+
+
+class _Progress:
+    """One line an epoch: metrics, images a second, and the time left at this pace."""
+
+    def __init__(self, settings, images):
+        self._epochs = settings.epochs
+        self._images = images - images % settings.batch_size
+        self._seconds = []
+
+    def report(self, record, trained=None):
+        """Log an epoch; `trained` is how many seconds of it were training."""
+        metrics = " ".join(
+            f"{name} {record[name]:.4f}"
+            for name in ("loss", "accuracy", "val_loss", "val_accuracy", "val_translation")
+            if not math.isnan(record[name])
+        )
+        pace = ""
+        if trained:
+            # The first epoch compiles: it says nothing about the pace of the others.
+            self._seconds.append(record["seconds"])
+            typical = float(np.median(self._seconds[1:] or self._seconds))
+            left = typical * (self._epochs - record["epoch"])
+            pace = f" | {self._images / trained:,.0f} images/s, {left:.0f} s left"
+        log.info("epoch %d/%d %s%s", record["epoch"], self._epochs, metrics, pace)
+
+
+def _untrained():
+    return {"epoch": 0, "loss": math.nan, "accuracy": math.nan, "seconds": math.nan}
+
+
+def _seed(settings, stream, epoch):
+    return np.random.SeedSequence([settings.seed, stream, epoch])
+
+
+def _history(settings, records):
+    """The records as a data frame by `HISTORY_SCHEMA`; what was not measured is null."""
+    identity = {name: getattr(settings, name) for name in CELL_COLUMNS}
+    frame = pd.DataFrame([{**identity, **record} for record in records])
+    return frame.reindex(columns=HISTORY_SCHEMA.names)
