@@ -1,0 +1,279 @@
+"""Which tables and figures a study has, and what the paper calls them.
+
+All of it follows from the study alone, before anything has run, so that a workflow can ask while it
+is being parsed. A new figure is one entry in `FIGURES` and one drawing function in
+`freeconv.figures`; a new table is one entry in `TABLES`.
+
+"The paper" is Ott, Linstead, LaHaye, Baldi, "Learning in the machine: To share or not to share?",
+Neural Networks 126 (2020).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from freeconv.errors import InputError
+
+if TYPE_CHECKING:
+    from freeconv.study import Study
+
+DATASETS = {"mnist": "MNIST", "cifar10": "CIFAR-10", "digits": "Digits"}
+"""Titles of the known data sets, in the order in which tables show them."""
+
+MODELS = {"cnn": "CNN", "fcn": "FCN"}
+"""Titles of the networks, in the order of the paper's tables."""
+
+AUGMENTATIONS = {
+    "translation": "Translation",
+    "rotation": "Rotation",
+    "noise": "Noise",
+    "edge_noise": "Edge noise",
+}
+"""Titles of the training augmentations and of the perturbations of the validation fold."""
+
+METRICS = {
+    "accuracy": "Training accuracy",
+    "val_accuracy": "Validation accuracy",
+    "val_translation": "Translation accuracy",
+}
+"""Titles of the accuracies that the tables show, as in the heads of the paper's tables."""
+
+STATISTICS = {
+    "pooled_median": "the median over all epochs of all folds, pooled",
+    "best_median": "the median over folds of the epoch with the highest validation accuracy",
+    "last_median": "the median over folds of the last epoch",
+}
+"""The statistics of a summary; the first is the paper's "median"."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a study must contain for a table or a figure to have something to show.
+
+    Attributes:
+        model: A network that must be trained (`None`: any).
+        augmentation: A training augmentation that must be in the study (`None`: any).
+        unaugmented: Whether networks trained without augmentation must be in the study.
+        vcp: Whether variable connection patterns must be in the study.
+        perturbations: Whether models must be evaluated at any strength of a perturbation.
+    """
+
+    model: str | None = None
+    augmentation: str | None = None
+    unaugmented: bool = False
+    vcp: bool = False
+    perturbations: bool = False
+
+    def met_by(self, study: Study) -> bool:
+        """Returns whether the study contains all of it."""
+        levels = study.augmentations.values()
+        return (
+            (self.model is None or self.model in study.models)
+            and (self.augmentation is None or self.augmentation in study.augmentations)
+            and (not self.unaugmented or any(0.0 in grid for grid in levels))
+            and (not self.vcp or bool(study.vcp))
+            and (not self.perturbations or any(study.evaluation.values()))
+        )
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure, drawn once for each data set.
+
+    Attributes:
+        name: Its name, also of its files.
+        kind: What it shows; figures of one kind share a drawing function.
+        title: Its title for a reader.
+        paper: What the paper calls it; empty where the paper has no such figure.
+        frame: The data frame it is drawn from: `history`, `evaluation` or `summary`.
+        needs: What a study must contain for it.
+    """
+
+    name: str
+    kind: str
+    title: str
+    paper: str
+    frame: str
+    needs: Needs
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of accuracies: a row a level of one training augmentation.
+
+    Attributes:
+        name: Its name, also of its files.
+        title: Its title for a reader.
+        paper: What the paper calls it.
+        metrics: The metrics shown, in the order of the columns.
+        needs: What a study must contain for it.
+        per_dataset: Whether each data set has a table of its own, `<name>_<dataset>`, or one table
+            shows all of them side by side.
+        dataset: The data set, once such a table is named.
+        frame: The data frame it is made from.
+    """
+
+    name: str
+    title: str
+    paper: str
+    metrics: tuple[str, ...]
+    needs: Needs
+    per_dataset: bool = False
+    dataset: str | None = None
+    frame: str = "summary"
+
+
+FIGURES = (
+    Figure(
+        name="translation_curves",
+        kind="translation_curves",
+        title="Accuracy over epochs, by level of translation",
+        paper="Fig. 3 (MNIST), Fig. 4 (CIFAR-10)",
+        frame="history",
+        needs=Needs(augmentation="translation"),
+    ),
+    Figure(
+        name="filter_distance_translation",
+        kind="filter_distance",
+        title="Distance between filters over epochs, by level of translation",
+        paper="Fig. 5 (MNIST)",
+        frame="history",
+        needs=Needs(model="fcn", augmentation="translation"),
+    ),
+    Figure(
+        name="filter_distance_rotation",
+        kind="filter_distance",
+        title="Distance between filters over epochs, by level of rotation",
+        paper="Fig. B.6 (MNIST)",
+        frame="history",
+        needs=Needs(model="fcn", augmentation="rotation"),
+    ),
+    Figure(
+        name="filter_distance_noise",
+        kind="filter_distance",
+        title="Distance between filters over epochs, by level of noise",
+        paper="Fig. B.7 (MNIST)",
+        frame="history",
+        needs=Needs(model="fcn", augmentation="noise"),
+    ),
+    Figure(
+        name="quadrant_swap",
+        kind="quadrant_swap",
+        title="Accuracy on quadrant-swapped images over epochs",
+        paper="Fig. 6 (MNIST)",
+        frame="history",
+        needs=Needs(unaugmented=True),
+    ),
+    Figure(
+        name="vcp_curves",
+        kind="vcp_curves",
+        title="Accuracy over epochs, by probability of absent connections",
+        paper="Fig. C.1 (MNIST), Fig. C.2 (CIFAR-10)",
+        frame="history",
+        needs=Needs(model="fcn", vcp=True),
+    ),
+    Figure(
+        name="perturbation_strength",
+        kind="perturbation_strength",
+        title="Accuracy against the strength of a perturbation",
+        paper="",
+        frame="evaluation",
+        needs=Needs(perturbations=True),
+    ),
+)
+
+TABLES = (
+    Table(
+        name="translation",
+        title="Accuracy by level of translation in training",
+        paper="Table 1 (MNIST), Table 2 (CIFAR-10)",
+        metrics=("accuracy", "val_accuracy", "val_translation"),
+        needs=Needs(augmentation="translation"),
+        per_dataset=True,
+    ),
+    Table(
+        name="edge_noise",
+        title="Accuracy by level of edge noise in training",
+        paper="Table B.1",
+        metrics=("val_accuracy", "val_translation"),
+        needs=Needs(augmentation="edge_noise"),
+    ),
+    Table(
+        name="noise",
+        title="Accuracy by level of noise in training",
+        paper="Table B.2",
+        metrics=("val_accuracy", "val_translation"),
+        needs=Needs(augmentation="noise"),
+    ),
+    Table(
+        name="rotation",
+        title="Accuracy by level of rotation in training",
+        paper="Table B.3",
+        metrics=("val_accuracy", "val_translation"),
+        needs=Needs(augmentation="rotation"),
+    ),
+)
+
+
+def figures_of(study: Study, dataset: str) -> list[str]:
+    """Returns the names of the figures that a study has for one of its data sets.
+
+    Args:
+        study: The study.
+        dataset: A data set of the study.
+
+    Raises:
+        InputError: If the study has no such data set.
+    """
+    if dataset not in study.datasets:
+        raise InputError(
+            f"`dataset` must be one of the study's ({', '.join(study.datasets)}). "
+            f"Received: {dataset!r}"
+        )
+    return [figure.name for figure in FIGURES if figure.needs.met_by(study)]
+
+
+def tables_of(study: Study) -> list[str]:
+    """Returns the names of the tables that a study has, e.g. `translation_mnist`, `rotation`."""
+    names = []
+    for table in TABLES:
+        if table.needs.met_by(study):
+            per_dataset = [f"{table.name}_{dataset}" for dataset in study.datasets]
+            names += per_dataset if table.per_dataset else [table.name]
+    return names
+
+
+def figure(name: str) -> Figure:
+    """Returns a figure by its name.
+
+    Raises:
+        InputError: If there is no such figure.
+    """
+    for entry in FIGURES:
+        if entry.name == name:
+            return entry
+    known = ", ".join(entry.name for entry in FIGURES)
+    raise InputError(f"`name` must be one of the figures {known}. Received: {name!r}")
+
+
+def table(name: str) -> Table:
+    """Returns a table by its name; one of a single data set knows which (`Table.dataset`).
+
+    Raises:
+        InputError: If there is no such table.
+    """
+    for entry in TABLES:
+        if entry.per_dataset:
+            dataset = name.removeprefix(f"{entry.name}_")
+            if dataset and dataset != name:
+                return replace(entry, name=name, dataset=dataset)
+        elif entry.name == name:
+            return entry
+    known = ", ".join(e.name + "_<dataset>" * e.per_dataset for e in TABLES)
+    raise InputError(f"`name` must be one of the tables {known}. Received: {name!r}")
+
+
+def dataset_title(dataset: str) -> str:
+    """Returns the title of a data set; its name where it has none."""
+    return DATASETS.get(dataset, dataset)

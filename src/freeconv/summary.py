@@ -1,0 +1,102 @@
+"""From the epochs of many cells to one row a cell and statistic, and from counts to accuracies."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from freeconv.catalogue import STATISTICS
+from freeconv.errors import InputError
+from freeconv.history import METRICS
+
+CELL = ("dataset", "model", "augmentation", "level", "vcp")
+"""The columns that identify a cell but for its fold."""
+
+
+def summarise(history: pd.DataFrame) -> pd.DataFrame:
+    """Reduces the epochs of every cell to medians.
+
+    Three statistics, all of trained epochs alone (epoch 0, the untrained network, is left out) and
+    of every metric by itself, nulls skipped:
+
+    - `pooled_median`: over all epochs of all folds pooled, which is what the paper's tables call
+      "median". A fold that trains longer weighs more.
+    - `best_median`: over folds, of the epoch with the highest `val_accuracy`, the earliest of
+      equals.
+    - `last_median`: over folds, of the last epoch.
+
+    Args:
+        history: A row an epoch, with the columns `dataset`, `model`, `augmentation`, `level`,
+            `vcp`, `fold`, `epoch` and those of `freeconv.history.METRICS`.
+
+    Returns:
+        A row per (dataset, model, augmentation, level, vcp, statistic), sorted by these, with a
+        column a metric; `folds`, the number of folds behind the row; and `rows`, the number of
+        epochs its medians are taken over. A metric that is null throughout stays null.
+
+    Raises:
+        InputError: If the history lacks a column.
+    """
+    _require(history, "history", (*CELL, "fold", "epoch", *METRICS))
+    trained = history[history["epoch"] >= 1]
+    rows = {
+        "pooled_median": trained,
+        "best_median": _first_of_each_fold(
+            trained.sort_values(["val_accuracy", "epoch"], ascending=[False, True])
+        ),
+        "last_median": _first_of_each_fold(trained.sort_values("epoch", ascending=False)),
+    }
+    summary = pd.concat([_medians(rows[name]).assign(statistic=name) for name in STATISTICS])
+    summary = summary.sort_values(list(CELL), kind="stable", ignore_index=True)
+    return summary[[*CELL, "statistic", *METRICS, "folds", "rows"]]
+
+
+def accuracies(evaluation: pd.DataFrame, by: tuple[str, ...] = CELL) -> pd.DataFrame:
+    """Pools the counts of an evaluation into accuracies.
+
+    Args:
+        evaluation: A row per (cell, fold, perturbation, strength, label), with the number of
+            validation images, `count`, and of those recognised, `correct`.
+        by: The columns to keep apart besides `perturbation` and `strength`; counts are pooled over
+            all others, so that every image weighs the same. `(*CELL, "fold")` keeps folds apart.
+
+    Returns:
+        A row per (`by`, perturbation, strength) with `count`, `correct` and
+        `accuracy = correct / count`.
+
+    Raises:
+        InputError: If the evaluation lacks a column.
+    """
+    keys = [*by, "perturbation", "strength"]
+    _require(evaluation, "evaluation", (*keys, "count", "correct"))
+    pooled = evaluation.groupby(keys, as_index=False)[["count", "correct"]].sum()
+    return pooled.assign(accuracy=pooled["correct"] / pooled["count"])
+
+
+def levels_of(frame: pd.DataFrame, augmentation: str) -> pd.DataFrame:
+    """Returns the rows of one augmentation at all its levels, without absent connections.
+
+    The networks trained without augmentation are included: they are level 0 of every augmentation.
+
+    Args:
+        frame: A history, a summary or an evaluation.
+        augmentation: `translation`, `rotation`, `noise` or `edge_noise`.
+    """
+    return frame[frame["augmentation"].isin([augmentation, "none"]) & (frame["vcp"] == 0)]
+
+
+def _first_of_each_fold(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.groupby([*CELL, "fold"], sort=False).head(1)
+
+
+def _medians(rows: pd.DataFrame) -> pd.DataFrame:
+    cells = rows.groupby(list(CELL))
+    medians = cells[list(METRICS)].median()
+    return medians.assign(folds=cells["fold"].nunique(), rows=cells.size()).reset_index()
+
+
+def _require(frame: pd.DataFrame, name: str, columns: tuple[str, ...]) -> None:
+    missing = [column for column in columns if column not in frame]
+    if missing:
+        raise InputError(
+            f"`{name}` lacks the columns {', '.join(missing)}. Received: {', '.join(frame)}"
+        )

@@ -1,0 +1,187 @@
+"""The paper's tables from a summary: a row a level of one augmentation, the best of a column bold.
+
+Tables 1 and 2 (translation), B.1 (edge noise), B.2 (noise) and B.3 (rotation) of Ott et al. (2020),
+as CSV for programs, Markdown for reading and LaTeX for a paper.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from freeconv import catalogue
+from freeconv.errors import InputError
+from freeconv.summary import levels_of
+
+FORMATS = ("csv", "md", "tex")
+"""The formats of `render`, named by their file endings."""
+
+DIGITS = 5
+"""Digits shown after the point: one image of 14,000 is 0.00007."""
+
+_LATEX = str.maketrans({c: rf"\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}"})
+
+
+def table(name: str, summary: pd.DataFrame, statistic: str) -> pd.DataFrame:
+    """Makes a table.
+
+    Args:
+        name: The table's name, see `freeconv.catalogue`, e.g. `translation_mnist` or `rotation`.
+        summary: See `freeconv.summary.summarise`.
+        statistic: `pooled_median` (the paper's), `best_median` or `last_median`.
+
+    Returns:
+        A row a level in increasing order (index `level`; level 0 is the network trained without
+        augmentation), a column per (dataset, metric, model) in the order of the paper. Accuracies
+        from 0 to 1, NaN where the summary has no such cell.
+
+    Raises:
+        InputError: If there is no such table or statistic, or the summary has no row for it.
+
+    Example:
+        >>> table("translation_mnist", summary, "pooled_median")["mnist", "val_accuracy", "fcn"]
+    """
+    entry = catalogue.table(name)
+    if statistic not in catalogue.STATISTICS:
+        known = ", ".join(catalogue.STATISTICS)
+        raise InputError(f"`statistic` must be one of {known}. Received: {statistic!r}")
+    rows = levels_of(summary, entry.needs.augmentation)
+    rows = rows[rows["statistic"] == statistic]
+    if entry.dataset is not None:
+        rows = rows[rows["dataset"] == entry.dataset]
+    if rows.empty:
+        raise InputError(f"The summary has no row for table {name!r}, statistic {statistic!r}.")
+    columns = pd.MultiIndex.from_product(
+        [
+            _ordered(rows["dataset"], catalogue.DATASETS),
+            entry.metrics,
+            _ordered(rows["model"], catalogue.MODELS),
+        ],
+        names=["dataset", "metric", "model"],
+    )
+    values = rows.pivot(
+        index="level", columns=["dataset", "model"], values=list(entry.metrics)
+    ).reorder_levels([1, 0, 2], axis="columns")
+    return values.reindex(columns=columns).sort_index()
+
+
+def render(name: str, summary: pd.DataFrame, statistic: str, file_format: str) -> str:
+    """Renders a table as the text of a file.
+
+    - `csv`: numbers in full precision, empty where there is none; columns `level` and
+      `<dataset>_<metric>_<model>`.
+    - `md`: a caption and a GitHub-flavoured table.
+    - `tex`: a `table` environment; needs the LaTeX package booktabs.
+
+    The latter two show 5 decimals, the best of each column bold (all of equals) and a dash where
+    the study has no such cell.
+
+    Args:
+        name: The table's name, see `freeconv.catalogue`.
+        summary: See `freeconv.summary.summarise`.
+        statistic: `pooled_median`, `best_median` or `last_median`.
+        file_format: `csv`, `md` or `tex`.
+
+    Raises:
+        InputError: If there is no such table, statistic or format, or nothing to show.
+    """
+    renderers = dict(zip(FORMATS, (_csv, _markdown, _latex), strict=True))
+    if file_format not in renderers:
+        known = ", ".join(FORMATS)
+        raise InputError(f"`file_format` must be one of {known}. Received: {file_format!r}")
+    return renderers[file_format](name, table(name, summary, statistic), statistic)
+
+
+def best(values: pd.DataFrame) -> pd.DataFrame:
+    """Marks the highest value of each column, all of those that read the same as shown.
+
+    Args:
+        values: A table of numbers.
+
+    Returns:
+        Booleans of the same shape; a missing value is never marked.
+    """
+    shown = values.round(DIGITS)
+    return shown.eq(shown.max()) & shown.notna()
+
+
+def caption(name: str, statistic: str) -> str:
+    """Returns the caption of a table as plain text."""
+    entry = catalogue.table(name)
+    of_dataset = f", {catalogue.dataset_title(entry.dataset)}" if entry.dataset else ""
+    return (
+        f"{entry.title}{of_dataset}: {catalogue.STATISTICS[statistic]}. "
+        "Translation accuracy is measured on a translated copy of the validation fold. "
+        "Bold: best of a column. "
+        f"Counterpart of {entry.paper.replace(', ', ' and ')} of Ott et al. (2020)."
+    )
+
+
+def _csv(name: str, values: pd.DataFrame, statistic: str) -> str:
+    return values.set_axis(["_".join(c) for c in values.columns], axis="columns").to_csv()
+
+
+def _markdown(name: str, values: pd.DataFrame, statistic: str) -> str:
+    cells = values.map(lambda value: "—" if pd.isna(value) else f"{value:.{DIGITS}f}")
+    cells = cells.mask(best(values), "**" + cells + "**")
+    cells.columns = [", ".join(titles) for titles in _titles(name, values)]
+    cells.index = pd.Index([f"{level:.2f}" for level in cells.index], name="Level")
+    alignment = ["right"] * (len(cells.columns) + 1)
+    text = cells.to_markdown(disable_numparse=True, colalign=alignment)
+    return f"{caption(name, statistic)}\n\n{text}\n"
+
+
+def _latex(name: str, values: pd.DataFrame, statistic: str) -> str:
+    titles = [tuple(title.translate(_LATEX) for title in head) for head in _titles(name, values)]
+    level = ("",) * (len(titles[0]) - 1) + ("Level",)
+    columns = pd.MultiIndex.from_tuples([level, *titles])
+    cells = values.reset_index().set_axis(columns, axis="columns")
+    bold = np.where(best(values), "textbf:--rwrap", "")
+    style = cells.style.hide(axis="index").format(precision=DIGITS, na_rep="---")
+    style.format("{:.2f}", subset=[level])
+    style.apply(lambda _: bold, axis=None, subset=titles)
+    text = style.to_latex(
+        hrules=True,
+        multicol_align="c",
+        column_format="r" * len(cells.columns),
+        position="tbp",
+        position_float="centering",
+        caption=caption(name, statistic).translate(_LATEX),
+        label=f"tab:{name}:{statistic}",
+    )
+    return "% Needs \\usepackage{booktabs}.\n" + _rule_groups(text)
+
+
+def _titles(name: str, values: pd.DataFrame) -> list[tuple[str, ...]]:
+    """The head of each column; a table of one data set says which in its caption instead."""
+    heads = [
+        (catalogue.dataset_title(dataset), catalogue.METRICS[metric], catalogue.MODELS[model])
+        for dataset, metric, model in values.columns
+    ]
+    return [head[1:] for head in heads] if catalogue.table(name).dataset else heads
+
+
+def _rule_groups(latex: str) -> str:
+    """Underlines the groups of columns in the head of a LaTeX table."""
+    lines = []
+    for line in latex.splitlines():
+        lines.append(line)
+        if r"\multicolumn" not in line:
+            continue
+        column, rules = 1, []
+        for cell in line.split(" & "):
+            span = re.search(r"\\multicolumn\{(\d+)\}", cell)
+            width = int(span.group(1)) if span else 1
+            if span:
+                rules.append(rf"\cmidrule(lr){{{column}-{column + width - 1}}}")
+            column += width
+        lines.append(" ".join(rules))
+    return "\n".join(lines) + "\n"
+
+
+def _ordered(names: pd.Series, known: dict[str, str]) -> list[str]:
+    """Unique names: the known ones in their order, then the others by name."""
+    present = set(names)
+    return [n for n in known if n in present] + sorted(present - set(known))

@@ -1,0 +1,121 @@
+"""Which tables and figures a study has, and that each of them has a caption."""
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import jinja2
+import pytest
+from docutils.core import publish_doctree
+
+from freeconv import catalogue
+from freeconv.study import VcpGrid
+
+CAPTIONS = Path(__file__).parents[1] / "workflow" / "report"
+
+LEVELS = (0.0, 0.3)
+FULL = {
+    "datasets": {"mnist": None, "cifar10": None},
+    "models": ("cnn", "fcn"),
+    "augmentations": dict.fromkeys(("translation", "rotation", "noise", "edge_noise"), LEVELS),
+    "vcp": VcpGrid((0.0, 0.5), 0.3),
+    "evaluation": {"translation": (0.1,)},
+}
+DISTANCES = {f"filter_distance_{kind}" for kind in ("translation", "rotation", "noise")}
+ALL_FIGURES = {
+    "translation_curves",
+    "quadrant_swap",
+    "vcp_curves",
+    "perturbation_strength",
+} | DISTANCES
+
+
+def study(**changes):
+    return SimpleNamespace(**FULL | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "absent"),
+    [
+        ({}, set()),
+        ({"vcp": None}, {"vcp_curves"}),
+        ({"models": ("cnn",), "vcp": None}, DISTANCES | {"vcp_curves"}),
+        (
+            {"augmentations": {"rotation": (0.0,)}},
+            {"translation_curves", "filter_distance_translation", "filter_distance_noise"},
+        ),
+        (
+            {"augmentations": dict.fromkeys(FULL["augmentations"], (0.3,))},
+            {"quadrant_swap"},
+        ),
+        ({"evaluation": {"translation": ()}}, {"perturbation_strength"}),
+    ],
+)
+def test_figures_of_a_study(changes, absent):
+    assert set(catalogue.figures_of(study(**changes), "mnist")) == ALL_FIGURES - absent
+
+
+def test_tables_of_a_study():
+    assert catalogue.tables_of(study()) == [
+        "translation_mnist",
+        "translation_cifar10",
+        "edge_noise",
+        "noise",
+        "rotation",
+    ]
+    assert catalogue.tables_of(study(augmentations={"noise": LEVELS})) == ["noise"]
+
+
+def test_look_ups():
+    assert catalogue.figure("filter_distance_rotation").paper == "Fig. B.6 (MNIST)"
+    assert catalogue.table("translation_my_own_data").dataset == "my_own_data"
+    assert catalogue.table("rotation").dataset is None
+
+
+@pytest.mark.parametrize("look_up", [catalogue.figure, catalogue.table])
+def test_unknown_names_are_refused(look_up):
+    with pytest.raises(ValueError, match=r"must be one of the .*Received: 'translation_'"):
+        look_up("translation_")
+
+
+def test_unknown_dataset_is_refused():
+    with pytest.raises(ValueError, match=r"mnist, cifar10.*Received: 'minst'"):
+        catalogue.figures_of(study(), "minst")
+
+
+def test_import_is_light():
+    heavy = "{'numpy', 'pandas', 'matplotlib', 'tensorflow', 'keras'}"
+    code = f"import sys, freeconv.catalogue; sys.exit(bool({heavy} & set(sys.modules)))"
+    path = str(Path(catalogue.__file__).parents[1])
+    assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": path}).returncode == 0
+
+
+def caption(file, **wildcards):
+    """What a report shows, rendered as Snakemake does; RST warnings are errors."""
+    environment = jinja2.Environment(
+        trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    snakemake = SimpleNamespace(wildcards=SimpleNamespace(study="s", **wildcards))
+    text = environment.from_string((CAPTIONS / file).read_text("utf-8")).render(snakemake=snakemake)
+    return publish_doctree(text, settings_overrides={"halt_level": 2}).astext().replace("\n", " ")
+
+
+@pytest.mark.parametrize("entry", catalogue.FIGURES, ids=lambda entry: entry.name)
+def test_captions_of_figures(entry):
+    text = caption("figure.rst", figure=entry.name, dataset="digits")
+    assert "Data set: digits." in text
+    for part in entry.paper.split(", ") if entry.paper else ["no such figure"]:
+        assert part in text
+
+
+@pytest.mark.parametrize("statistic", catalogue.STATISTICS)
+@pytest.mark.parametrize("name", catalogue.tables_of(study()))
+def test_captions_of_tables(name, statistic):
+    text = caption("table.rst", table=name, statistic=statistic)
+    assert catalogue.table(name).paper.split(", ")[0] in text
+    assert f"Each value is {catalogue.STATISTICS[statistic]}" in text
+
+
+def test_overview_of_the_report():
+    assert "cross-validation" in caption("workflow.rst")

@@ -1,0 +1,246 @@
+"""Figures from synthetic frames: what is drawn, not how it looks."""
+
+import hashlib
+from itertools import product
+
+import matplotlib.image
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgba
+
+from freeconv import catalogue
+from freeconv.figures import draw, level_colour, mean_over_folds, save
+from freeconv.history import METRICS
+
+LEVELS = {"none": [0.0], "translation": [0.3, 0.9], "rotation": [0.5], "noise": [0.1, 0.2, 0.4]}
+PROBABILITIES = [0.5, 0.9]
+
+
+def history(epochs=(4, 3), models=("cnn", "fcn"), levels=LEVELS, probabilities=PROBABILITIES):
+    """One fold for each number of epochs; random values, null where a history has nulls."""
+    cells = [(m, a, level, 0.0) for m in models for a in levels for level in levels[a]]
+    cells += [("fcn", "translation", 0.3, p) for p in probabilities if "fcn" in models]
+    rows = [
+        ("digits", *cell, fold, 0, epoch)
+        for cell, (fold, last) in product(cells, enumerate(epochs))
+        for epoch in range(last + 1)
+    ]
+    identity = ["dataset", "model", "augmentation", "level", "vcp", "fold", "seed", "epoch"]
+    frame = pd.DataFrame(rows, columns=identity)
+    frame[list(METRICS)] = np.random.default_rng(0).uniform(0.2, 0.9, (len(frame), len(METRICS)))
+    frame.loc[frame["epoch"] == 0, ["loss", "accuracy"]] = np.nan
+    kernels_shared_or_masked = (frame["model"] == "cnn") | (frame["vcp"] > 0)
+    frame.loc[kernels_shared_or_masked, ["distance_1", "distance_4"]] = np.nan
+    return frame
+
+
+def evaluation(strengths=None):
+    strengths = strengths or dict.fromkeys(catalogue.AUGMENTATIONS, (0.1, 0.25))
+    sweep = [("clean", 0.0), ("quadrant_swap", 0.0)]
+    sweep += [(kind, strength) for kind in strengths for strength in strengths[kind]]
+    best = select(history(), epoch=1)
+    rows = best.merge(pd.DataFrame(sweep, columns=["perturbation", "strength"]), how="cross")
+    rows = rows.merge(pd.DataFrame({"label": [0, 1], "count": [30, 10]}), how="cross")
+    return rows.assign(correct=np.random.default_rng(1).integers(0, 11, len(rows)))
+
+
+def frame_of(name):
+    return evaluation() if catalogue.figure(name).frame == "evaluation" else history()
+
+
+def select(frame, **values):
+    return frame[(frame[list(values)] == pd.Series(values)).all(axis=1)]
+
+
+def colours(ax):
+    return {line.get_label(): to_rgba(line.get_color()) for line in ax.get_lines()}
+
+
+def texts(figure):
+    return [text.get_text() for ax in figure.axes for text in ax.texts]
+
+
+TRANSLATION = ["0", "0.3", "0.9"]
+TRAINED = ["No augmentation", "Translation 0.3", "Rotation 0.5", "Noise 0.2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "panels", "lines"),
+    [
+        ("translation_curves", 6, TRANSLATION),
+        ("filter_distance_translation", 2, TRANSLATION),
+        ("filter_distance_rotation", 2, ["0", "0.5"]),
+        ("filter_distance_noise", 2, ["0", "0.1", "0.2", "0.4"]),
+        ("quadrant_swap", 1, ["FCN", "CNN"]),
+        ("vcp_curves", 6, ["0", "0.5", "0.9"]),
+        ("perturbation_strength", 8, TRAINED),
+    ],
+)
+def test_panels_lines_and_legend(name, panels, lines):
+    figure = draw(name, frame_of(name), "digits")
+    assert len(figure.axes) == panels
+    for ax in figure.axes:
+        assert list(colours(ax)) == lines
+        assert len(set(colours(ax).values())) == len(lines)
+        assert colours(ax) == colours(figure.axes[0])
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == lines
+    assert {h.get_label(): to_rgba(h.get_color()) for h in legend.legend_handles} == colours(ax)
+    assert all(ax.get_legend() is None for ax in figure.axes)
+    assert not texts(figure)
+
+
+def test_every_figure_of_the_catalogue_is_drawn():
+    for entry in catalogue.FIGURES:
+        assert draw(entry.name, frame_of(entry.name), "digits").axes
+
+
+def test_curve_is_the_mean_over_folds_by_hand():
+    frame = history(epochs=(2, 1))
+    cell = (frame["model"] == "fcn") & (frame["level"] == 0.9)
+    values = {(0, 0): np.nan, (0, 1): 0.5, (0, 2): 0.7, (1, 0): np.nan, (1, 1): 0.6}
+    for (fold, epoch), value in values.items():
+        rows = cell & (frame["fold"] == fold) & (frame["epoch"] == epoch)
+        frame.loc[rows, "accuracy"] = value
+    figure = draw("translation_curves", frame, "digits")
+    (line,) = (line for line in figure.axes[0].get_lines() if line.get_label() == "0.9")
+    np.testing.assert_allclose(line.get_xdata(), [1, 2])  # the untrained network is left out
+    np.testing.assert_allclose(line.get_ydata(), [0.55, 0.7])  # fold 0 alone reaches epoch 2
+    assert len(figure.axes[0].collections) == 3  # a band a line
+
+
+def test_band_by_hand():
+    rows = pd.DataFrame({"epoch": [1, 1, 1, 2], "loss": [1.0, 2.0, 6.0, 5.0]})
+    band = mean_over_folds(rows, "loss")
+    deviation = np.sqrt(((1 - 3) ** 2 + (2 - 3) ** 2 + (6 - 3) ** 2) / 2)
+    margin = 1.96 * deviation / np.sqrt(3)
+    np.testing.assert_allclose(band.loc[1], [3, 3 - margin, 3 + margin])
+    np.testing.assert_allclose(band.loc[2], [5, np.nan, np.nan])
+
+
+def test_panels_show_their_metric_and_network():
+    frame = history()
+    figure = draw("translation_curves", frame, "digits")
+    panels = product(("accuracy", "val_accuracy", "val_translation"), ("fcn", "cnn"))
+    for ax, (metric, model) in zip(figure.axes, panels, strict=True):
+        rows = select(frame, model=model, augmentation="none", epoch=2)
+        line = ax.get_lines()[0]
+        assert line.get_ydata()[1] == pytest.approx(rows[metric].mean())
+
+
+def test_vcp_panels_show_their_metric():
+    frame = history()
+    metrics = ["accuracy", "val_accuracy"]
+    metrics += [f"val_{kind}" for kind in catalogue.AUGMENTATIONS]
+    figure = draw("vcp_curves", frame, "digits")
+    for ax, metric in zip(figure.axes, metrics, strict=True):
+        for line in ax.get_lines():
+            trained = {"model": "fcn", "augmentation": "translation", "level": 0.3}
+            rows = select(frame, **trained, vcp=float(line.get_label()), epoch=2)
+            assert line.get_ydata()[1] == pytest.approx(rows[metric].mean())
+
+
+def test_distance_starts_at_the_untrained_network():
+    frame = history()
+    figure = draw("filter_distance_translation", frame, "digits")
+    first = select(frame, model="fcn", augmentation="none", epoch=0)
+    for ax, radius in zip(figure.axes, (1, 4), strict=True):
+        line = ax.get_lines()[0]
+        assert line.get_xdata()[0] == 0
+        assert line.get_ydata()[0] == pytest.approx(first[f"distance_{radius}"].mean())
+
+
+def test_perturbations_start_at_clean_images_and_rotate_by_degrees():
+    frame = evaluation()
+    figure = draw("perturbation_strength", frame, "digits")
+    line = next(ln for ln in figure.axes[5].get_lines() if ln.get_label() == "Rotation 0.5")
+    np.testing.assert_allclose(line.get_xdata(), [0, 36, 90])
+    cells = select(frame, model="cnn", augmentation="rotation")
+    for strength, accuracy in zip((0, 0.1, 0.25), line.get_ydata(), strict=True):
+        perturbation = "rotation" if strength else "clean"
+        rows = select(cells, perturbation=perturbation, strength=strength)
+        folds = [fold["correct"].sum() / fold["count"].sum() for _, fold in rows.groupby("fold")]
+        assert accuracy == pytest.approx(np.mean(folds))
+
+
+def test_colours_run_from_cool_to_warm_on_a_fixed_scale():
+    levels = np.array([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99])
+    warmth = [red - blue for red, _, blue in map(level_colour, levels)]
+    assert warmth == sorted(warmth)
+    few = draw(
+        "translation_curves", history(levels={"none": [0.0], "translation": [0.9]}), "digits"
+    )
+    many = draw("translation_curves", history(), "digits")
+    assert colours(few.axes[0])["0.9"] == colours(many.axes[0])["0.9"]
+
+
+def test_networks_differ_in_more_than_colour():
+    lines = draw("quadrant_swap", history(), "digits").axes[0].get_lines()
+    assert len({line.get_linestyle() for line in lines}) == 2
+    assert len({line.get_marker() for line in lines}) == 2
+
+
+def test_missing_network_is_said():
+    figure = draw("translation_curves", history(models=("fcn",)), "digits")
+    assert texts(figure) == ["not in this study"] * 3
+    assert [len(ax.get_lines()) for ax in figure.axes] == [3, 0] * 3
+
+
+def test_missing_perturbation_is_said():
+    frame = evaluation({"translation": (0.1,)})
+    assert texts(draw("perturbation_strength", frame, "digits")) == ["not in this study"] * 6
+
+
+def test_missing_distance_is_said():
+    frame = history().assign(distance_4=np.nan)  # as where no position has a ring of radius 4
+    assert texts(draw("filter_distance_noise", frame, "digits")) == ["not in this study"]
+
+
+@pytest.mark.parametrize("name", [f.name for f in catalogue.FIGURES if f.frame == "history"])
+def test_one_fold_one_level_one_epoch(name, tmp_path):
+    frame = history(epochs=(1,), levels={"none": [0.0]}, probabilities=[0.5])
+    figure = draw(name, frame, "digits")
+    save(figure, tmp_path / "figure.png")
+    for ax in figure.axes:
+        assert len(ax.collections) == 0  # no band
+        assert all(tick == int(tick) for tick in ax.get_xticks())
+        assert all(line.get_marker() == "o" for line in ax.get_lines() if line.get_label() != "CNN")
+
+
+def test_accuracy_axis_stays_within_accuracies():
+    frame = history()
+    frame["val_accuracy"] = np.where(frame["fold"] == 0, 1.0, 0.7)  # bands up to 1.14
+    ax = draw("translation_curves", frame, "digits").axes[2]
+    assert 1 < ax.get_ylim()[1] <= 1.04
+
+
+@pytest.mark.parametrize("ending", ["png", "svg"])
+def test_same_frame_gives_same_bytes(tmp_path, ending):
+    digests = set()
+    for number in range(2):
+        path = tmp_path / f"{number}.{ending}"
+        save(draw("filter_distance_noise", history(), "digits"), path)
+        digests.add(hashlib.sha256(path.read_bytes()).hexdigest())
+    assert len(digests) == 1
+
+
+def test_png_has_print_resolution(tmp_path):
+    save(draw("quadrant_swap", history(), "digits"), tmp_path / "figure.png")
+    height, width, _ = matplotlib.image.imread(tmp_path / "figure.png").shape
+    assert (width, height) == (int(120 / 25.4 * 200), int(72 / 25.4 * 200))
+
+
+def test_global_style_is_left_alone(tmp_path):
+    before = dict(matplotlib.rcParams)
+    save(draw("quadrant_swap", history(), "digits"), tmp_path / "figure.svg")
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_wrong_arguments_are_named(tmp_path):
+    with pytest.raises(ValueError, match=r"`name` must be one of.*Received: 'quadrants'"):
+        draw("quadrants", history(), "digits")
+    with pytest.raises(ValueError, match=r"\(digits\) to draw 'quadrant_swap'.*'mnist'"):
+        draw("quadrant_swap", history(), "mnist")
+    with pytest.raises(ValueError, match=r"must end in \.png or \.svg"):
+        save(draw("quadrant_swap", history(), "digits"), tmp_path / "figure.pdf")

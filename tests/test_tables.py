@@ -1,0 +1,140 @@
+"""Tables against a small summary whose best values are known by hand."""
+
+import csv
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from freeconv.tables import best, render, table
+
+COLUMNS = ["dataset", "model", "augmentation", "level", "val_accuracy", "val_translation"]
+ROWS = [
+    ("mnist", "cnn", "none", 0.0, 0.97, 0.36654),
+    ("mnist", "fcn", "none", 0.0, 0.96, 1 / 3),
+    ("mnist", "cnn", "translation", 0.1, 0.99, 0.8),
+    ("mnist", "fcn", "translation", 0.1, 0.98, 0.7),
+    ("mnist", "cnn", "translation", 0.3, 0.98, 0.9),
+    ("mnist", "fcn", "translation", 0.3, 0.980001, 0.6),  # reads as the 0.98 above
+    ("mnist", "cnn", "noise", 0.3, 0.95, 0.2),
+    ("my_data", "cnn", "none", 0.0, 0.5, 0.4),
+    ("my_data", "fcn", "none", 0.0, 0.6, 0.3),
+    ("my_data", "fcn", "noise", 0.3, 0.7, np.nan),
+]
+
+
+@pytest.fixture
+def summary():
+    rows = pd.DataFrame(ROWS, columns=COLUMNS)
+    rows = rows.assign(vcp=0.0, statistic="pooled_median", accuracy=rows["val_accuracy"] / 2)
+    absent = rows.iloc[[5]].assign(vcp=0.5, val_accuracy=1.0)  # has no place in these tables
+    other = rows.assign(statistic="best_median", val_accuracy=0.0)
+    return pd.concat([absent, other, rows], ignore_index=True)
+
+
+def test_translation_table(summary):
+    values = table("translation_mnist", summary, "pooled_median")
+    assert list(values.index) == [0.0, 0.1, 0.3]
+    assert list(values.columns) == [
+        ("mnist", metric, model)
+        for metric in ("accuracy", "val_accuracy", "val_translation")
+        for model in ("cnn", "fcn")
+    ]
+    assert list(values["mnist", "val_accuracy", "cnn"]) == [0.97, 0.99, 0.98]
+    assert list(values["mnist", "accuracy", "fcn"]) == [0.48, 0.49, 0.980001 / 2]
+
+
+def test_unaugmented_row_is_shared_and_gaps_are_missing(summary):
+    values = table("noise", summary, "pooled_median")
+    assert list(values.columns.unique("dataset")) == ["mnist", "my_data"]
+    assert values.loc[0.0, ("mnist", "val_accuracy", "cnn")] == 0.97
+    assert values.loc[0.3, ("my_data", "val_accuracy", "fcn")] == 0.7
+    assert np.isnan(values.loc[0.3, ("mnist", "val_accuracy", "fcn")])
+
+
+def test_statistics_are_kept_apart(summary):
+    values = table("translation_mnist", summary, "best_median")
+    assert (values["mnist", "val_accuracy"] == 0).all(axis=None)
+
+
+def test_best_by_hand(summary):
+    marks = best(table("translation_mnist", summary, "pooled_median"))
+    assert list(marks["mnist", "val_accuracy", "cnn"]) == [False, True, False]
+    assert list(marks["mnist", "val_accuracy", "fcn"]) == [False, True, True]  # equal as shown
+    assert list(marks["mnist", "val_translation", "fcn"]) == [False, True, False]
+
+
+def test_missing_is_never_best():
+    marks = best(pd.DataFrame({"some": [np.nan, 0.2, 0.1], "none": [np.nan] * 3}))
+    assert list(marks["some"]) == [False, True, False]
+    assert not marks["none"].any()
+
+
+@pytest.mark.parametrize("name", ["translation_mnist", "noise"])
+def test_csv_parses_back_exactly(summary, name):
+    values = table(name, summary, "pooled_median")
+    text = render(name, summary, "pooled_median", "csv")
+    head, *rows = csv.reader(text.splitlines())
+    assert head == ["level", *("_".join(column) for column in values.columns)]
+    parsed = [[float(cell or "nan") for cell in row] for row in rows]
+    np.testing.assert_array_equal(parsed, values.reset_index().to_numpy())
+
+
+def test_markdown(summary):
+    lines = render("noise", summary, "pooled_median", "md").splitlines()
+    assert "Table B.2" in lines[0]
+    assert "the median over all epochs" in lines[0]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    assert cells[0][:3] == [
+        "Level",
+        "MNIST, Validation accuracy, CNN",
+        "MNIST, Validation accuracy, FCN",
+    ]
+    assert cells[2][:4] == ["0.00", "**0.97000**", "**0.96000**", "**0.36654**"]
+    assert cells[3][:4] == ["0.30", "0.95000", "—", "0.20000"]
+    assert not any("nan" in cell for row in cells for cell in row)
+
+
+@pytest.mark.parametrize("name", ["translation_mnist", "translation_my_data", "noise"])
+def test_latex_structure(summary, name):
+    text = render(name, summary, "pooled_median", "tex")
+    assert text.count("{") == text.count("}")
+    assert re.findall(r"\\begin\{(\w+)\}", text) == re.findall(r"\\end\{(\w+)\}", text)[::-1]
+    columns = len(re.search(r"\\begin\{tabular\}\{(r+)\}", text).group(1))
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    values = table(name, summary, "pooled_median")
+    assert columns == 1 + values.shape[1]
+    assert len(rows) == len(values) + (2 if "translation" in name else 3)
+    for row in rows:
+        spans = map(int, re.findall(r"\\multicolumn\{(\d+)\}", row))
+        assert sum(span - 1 for span in spans) + row.count(" & ") + 1 == columns
+    for rule in re.findall(r"\\cmidrule\(lr\)\{(\d+)-(\d+)\}", text):
+        assert 2 <= int(rule[0]) < int(rule[1]) <= columns
+    assert not re.search(r"(?<!\\)[_%]", re.sub(r"\\label\{.*?\}|^%.*", "", text))
+
+
+def test_latex_rows(summary):
+    text = render("translation_mnist", summary, "pooled_median", "tex")
+    assert r"Level & CNN & FCN & CNN & FCN & CNN & FCN \\" in text
+    assert r"\cmidrule(lr){2-3} \cmidrule(lr){4-5} \cmidrule(lr){6-7}" in text
+    expected = r"0.10 & \textbf{0.49500} & \textbf{0.49000} & \textbf{0.99000} & \textbf{0.98000}"
+    assert expected in text
+    noise = render("noise", summary, "pooled_median", "tex")
+    assert r"0.30 & 0.95000 & --- & 0.20000 & ---" in noise
+    assert r"{my\_data}" in noise
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("tables", "pooled_median", "csv"), "`name` must be one of.*Received: 'tables'"),
+        (("noise", "median", "csv"), "`statistic` must be one of.*Received: 'median'"),
+        (("noise", "pooled_median", "html"), "`file_format` must be one of.*Received: 'html'"),
+        (("translation_cifar10", "pooled_median", "csv"), "no row for table 'translation_cifar10'"),
+    ],
+)
+def test_wrong_arguments_are_named(summary, arguments, message):
+    name, *others = arguments
+    with pytest.raises(ValueError, match=message):
+        render(name, summary, *others)
