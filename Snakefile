@@ -1,0 +1,59 @@
+# FreeConv: trains the cells of a study and turns them into tables, figures and a report.
+# A study is a configuration file: snakemake --configfile config/digits.yaml
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: f"{workflow.basedir}/config/datasets.yaml"
+
+
+# A configuration file on the command line replaces the paper's study; it does not add to it.
+if "study" not in config:
+
+    configfile: f"{workflow.basedir}/config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+STUDY = read_study(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
+
+
+wildcard_constraints:
+    **wildcard_patterns(),
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/folds.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/aggregate.smk"
+include: "workflow/rules/paper.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        table_files(),
+        figure_files(),
+        aggregated_files(),
+
+
+rule train:
+    input:
+        cell_files("history.parquet"),
+
+
+rule tables:
+    input:
+        table_files(),
+
+
+rule figures:
+    input:
+        figure_files(),

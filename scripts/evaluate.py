@@ -1,0 +1,57 @@
+"""Evaluate the best epoch's model of one cell on its validation fold, under perturbations."""
+
+from pathlib import Path
+
+from freeconv.arguments import run_script
+
+
+def add_arguments(parser):
+    parser.add_argument(
+        "--history", type=Path, required=True, help="history of the cell (.parquet)"
+    )
+    parser.add_argument("--model-file", type=Path, required=True, help="its model (.keras)")
+    parser.add_argument("--data", type=Path, required=True, help="prepared data set (.npy)")
+    parser.add_argument("--folds", type=Path, required=True, help="folds (.parquet)")
+    parser.add_argument(
+        "--strengths",
+        action="append",
+        default=[],
+        nargs="+",
+        metavar=("PERTURBATION", "STRENGTH"),
+        help="a perturbation and the strengths it is measured at; may be given several times",
+    )
+    parser.add_argument("--seed", type=int, required=True, help="of the perturbations")
+    parser.add_argument("--device", choices=["auto", "gpu", "cpu"], default="auto")
+    parser.add_argument("--threads", type=int, default=1, help="threads of a CPU (default: 1)")
+    parser.add_argument("--output", type=Path, required=True, help="evaluation to write (.parquet)")
+
+
+def main(arguments):
+    # Imported here so that --help and errors in the arguments do not wait for TensorFlow.
+    from freeconv.devices import use_device
+    from freeconv.evaluation import evaluate_model, sweep_conditions
+    from freeconv.files import read_metadata, read_parquet, write_parquet
+    from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA, best_epoch
+    from freeconv.models import load_model
+    from freeconv.provenance import describe_run
+    from freeconv.splits import read_splits
+    from freeconv.study import CellSettings
+
+    history = read_parquet(arguments.history, HISTORY_SCHEMA)
+    settings = CellSettings(**read_metadata(arguments.history)["settings"])
+    strengths = {kind: list(map(float, values)) for kind, *values in arguments.strengths}
+    device = use_device(arguments.device, arguments.threads)
+    evaluation = evaluate_model(
+        settings,
+        load_model(arguments.model_file),
+        best_epoch(history),
+        read_splits(arguments.data, arguments.folds, settings.fold).validation,
+        sweep_conditions(strengths),
+        arguments.seed,
+    )
+    run = describe_run(settings, device)
+    write_parquet(evaluation, arguments.output, EVALUATION_SCHEMA, run)
+
+
+if __name__ == "__main__":
+    run_script(__doc__, add_arguments, main)

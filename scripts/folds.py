@@ -1,0 +1,28 @@
+"""Decide in which fold's validation part each image of a data set is."""
+
+import logging
+from pathlib import Path
+
+from freeconv.arguments import run_script
+from freeconv.datasets import open_dataset
+from freeconv.files import write_parquet
+from freeconv.folds import FOLDS_SCHEMA, METHODS, assign_folds, fold_table
+
+
+def add_arguments(parser):
+    parser.add_argument("--data", type=Path, required=True, help="prepared data set (.npy)")
+    parser.add_argument("--count", type=int, required=True, help="number of folds")
+    parser.add_argument("--method", choices=METHODS, required=True)
+    parser.add_argument("--seed", type=int, required=True, help="of shuffled and stratified folds")
+    parser.add_argument("--output", type=Path, required=True, help="folds (.parquet)")
+
+
+def main(arguments):
+    labels = open_dataset(arguments.data)["label"]
+    folds = assign_folds(labels, arguments.count, arguments.method, arguments.seed)
+    write_parquet(fold_table(folds), arguments.output, FOLDS_SCHEMA)
+    logging.info("%s: %d images in %d folds", arguments.output, len(folds), arguments.count)
+
+
+if __name__ == "__main__":
+    run_script(__doc__, add_arguments, main)

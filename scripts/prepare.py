@@ -1,0 +1,41 @@
+"""Turn the files of a data set into the one array that everything else reads."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from freeconv import datasets
+from freeconv.arguments import run_script
+from freeconv.files import whole_file
+
+READERS = {
+    "digits": datasets.digits,
+    "idx": datasets.read_mnist_like,
+    "cifar10": datasets.read_cifar10,
+}
+
+
+def add_arguments(parser):
+    parser.add_argument("--format", choices=READERS, required=True)
+    parser.add_argument(
+        "--file",
+        action="append",
+        default=[],
+        nargs=2,
+        metavar=("ROLE", "PATH"),
+        help="idx: train_images, train_labels, test_images, test_labels; cifar10: archive",
+    )
+    parser.add_argument("--output", type=Path, required=True, help="prepared data set (.npy)")
+
+
+def main(arguments):
+    files = {role: Path(path) for role, path in arguments.file}
+    images, labels = READERS[arguments.format](**files)
+    with whole_file(arguments.output) as partial:
+        np.save(partial, datasets.pack(images, labels), allow_pickle=False)
+    logging.info("%s: images %s, labels 0..%d", arguments.output, images.shape, labels.max())
+
+
+if __name__ == "__main__":
+    run_script(__doc__, add_arguments, main)

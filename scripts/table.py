@@ -1,0 +1,31 @@
+"""Write one table of a study as CSV, Markdown and LaTeX."""
+
+from pathlib import Path
+
+from freeconv.arguments import run_script
+from freeconv.catalogue import STATISTICS
+from freeconv.files import read_parquet, whole_file
+from freeconv.history import SUMMARY_SCHEMA
+from freeconv.tables import render
+
+
+def add_arguments(parser):
+    parser.add_argument("--summary", type=Path, required=True, help="summary of a study")
+    parser.add_argument("--table", required=True, help="name of the table, e.g. translation_mnist")
+    parser.add_argument("--statistic", choices=STATISTICS, required=True)
+    parser.add_argument(
+        "--output", type=Path, nargs="+", required=True, help="files to write: .csv, .md, .tex"
+    )
+
+
+def main(arguments):
+    summary = read_parquet(arguments.summary, SUMMARY_SCHEMA)
+    for path in arguments.output:
+        file_format = path.suffix.removeprefix(".")
+        text = render(arguments.table, summary, arguments.statistic, file_format)
+        with whole_file(path) as partial:
+            partial.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run_script(__doc__, add_arguments, main)

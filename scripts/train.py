@@ -1,0 +1,38 @@
+"""Train one cell: write the history of its epochs and its best epoch's model."""
+
+from pathlib import Path
+
+from freeconv.arguments import add_arguments as add_settings
+from freeconv.arguments import parse_settings, run_script
+from freeconv.study import CellSettings
+
+
+def add_arguments(parser):
+    add_settings(parser, CellSettings)
+    parser.add_argument("--data", type=Path, required=True, help="prepared data set (.npy)")
+    parser.add_argument("--folds", type=Path, required=True, help="folds (.parquet)")
+    parser.add_argument("--device", choices=["auto", "gpu", "cpu"], default="auto")
+    parser.add_argument("--threads", type=int, default=1, help="threads of a CPU (default: 1)")
+    parser.add_argument("--history", type=Path, required=True, help="history to write (.parquet)")
+    parser.add_argument("--model-file", type=Path, required=True, help="model to write (.keras)")
+
+
+def main(arguments):
+    # Imported here so that --help and errors in the arguments do not wait for TensorFlow.
+    from freeconv.devices import use_device
+    from freeconv.files import whole_file, write_parquet
+    from freeconv.history import HISTORY_SCHEMA
+    from freeconv.provenance import describe_run
+    from freeconv.splits import read_splits
+    from freeconv.training import train_cell
+
+    settings = parse_settings(CellSettings, arguments)
+    device = use_device(arguments.device, arguments.threads)
+    cell = train_cell(settings, read_splits(arguments.data, arguments.folds, settings.fold))
+    with whole_file(arguments.model_file) as partial:
+        cell.model.save(partial)
+    write_parquet(cell.history, arguments.history, HISTORY_SCHEMA, describe_run(settings, device))
+
+
+if __name__ == "__main__":
+    run_script(__doc__, add_arguments, main)

@@ -1,0 +1,197 @@
+"""What the rules share: the study, where files lie, and arguments of the scripts."""
+
+import os
+import shlex
+import sys
+
+import yaml
+from snakemake.exceptions import WorkflowError
+
+# Jobs find scripts and library in any environment and on any node of a cluster, and
+# their logs hold our lines: of TensorFlow's, errors alone.
+LIBRARY = f"{workflow.basedir}/src"
+sys.path.insert(0, LIBRARY)
+os.environ.update(
+    FREECONV=str(workflow.basedir),
+    PYTHONPATH=os.pathsep.join([LIBRARY, os.getenv("PYTHONPATH", "")]).rstrip(
+        os.pathsep
+    ),
+    TF_CPP_MIN_LOG_LEVEL=os.getenv("TF_CPP_MIN_LOG_LEVEL", "2"),
+)
+
+from freeconv import catalogue
+from freeconv.arguments import format_arguments, format_value
+from freeconv.config import check_config
+from freeconv.errors import InputError
+from freeconv.study import Cell, Study
+
+# The folder of a cell; its wildcards are the identity of the cell.
+CELL = "{dataset}/{model}/{augmentation}-{level}/vcp-{vcp}/fold-{fold}"
+
+
+def read_study(config, schema):
+    """The study of a configuration that satisfies the schema; or one clear error."""
+    with open(schema) as file:
+        schema = yaml.safe_load(file)
+    try:
+        check_config(config, schema)
+        return Study.from_config(config)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def wildcard_patterns():
+    """What each wildcard may be, so that no file name is ambiguous."""
+    number = r"\d+(\.\d+)?"
+    return {
+        "study": STUDY.name,
+        "dataset": "|".join(STUDY.datasets),
+        "source": "|".join(config["sources"]),
+        "model": "cnn|fcn",
+        "augmentation": "[a-z_]+",
+        "level": number,
+        "vcp": number,
+        "fold": r"\d+",
+        "statistic": "|".join(catalogue.STATISTICS),
+        "table": "[a-z0-9_]+",
+        "figure": "[a-z0-9_]+",
+        "file": r"[^/]+",
+    }
+
+
+def cell_files(name):
+    """A file of every cell of the study."""
+    pattern = f"results/{STUDY.name}/cells/{CELL}/{name}"
+    return [
+        pattern.format(
+            **{key: format_value(value) for key, value in vars(cell).items()}
+        )
+        for cell in STUDY.cells()
+    ]
+
+
+def aggregated_files():
+    """The joined records of all cells."""
+    return expand(
+        "results/{study}/{frame}.parquet",
+        study=STUDY.name,
+        frame=["history", "evaluation", "summary"],
+    )
+
+
+def table_files():
+    """Every table of the study, by every statistic, in every format."""
+    return expand(
+        "results/{study}/tables/{statistic}/{table}.{format}",
+        study=STUDY.name,
+        statistic=catalogue.STATISTICS,
+        table=catalogue.tables_of(STUDY),
+        format=["csv", "md", "tex"],
+    )
+
+
+def figure_files():
+    """Every figure of every data set of the study, as bitmap and as vectors."""
+    return [
+        f"results/{STUDY.name}/figures/{dataset}/{figure}.{format}"
+        for dataset in STUDY.datasets
+        for figure in catalogue.figures_of(STUDY, dataset)
+        for format in ("png", "svg")
+    ]
+
+
+def frame_of_figure(wildcards):
+    """The records that a figure is drawn from."""
+    frame = catalogue.figure(wildcards.figure).frame
+    return f"results/{wildcards.study}/{frame}.parquet"
+
+
+def title_of_figure(wildcards):
+    return catalogue.figure(wildcards.figure).title
+
+
+def title_of_table(wildcards):
+    return catalogue.table(wildcards.table).title
+
+
+def fold_settings():
+    """How images are assigned to folds, as arguments of its script."""
+    folds = STUDY.folds
+    words = ["--count", folds.count, "--method", folds.method, "--seed", STUDY.seed]
+    return shlex.join(map(str, words))
+
+
+def cell_settings(wildcards):
+    """The settings of a cell as arguments of the training script."""
+    cell = Cell(
+        dataset=wildcards.dataset,
+        model=wildcards.model,
+        augmentation=wildcards.augmentation,
+        level=float(wildcards.level),
+        vcp=float(wildcards.vcp),
+        fold=int(wildcards.fold),
+    )
+    return format_arguments(STUDY.settings_of(cell))
+
+
+def kept_or_temporary(model):
+    """The output of a model, deleted after its evaluation unless the study keeps models."""
+    return model if STUDY.keep_models else temp(model)
+
+
+def gpus_of_a_job():
+    """How much of the resource `gpu` a job asks for, so that --resources gpu=N bounds them."""
+    return 0 if STUDY.device == "cpu" else 1
+
+
+def evaluation_strengths():
+    """The sweep of the evaluation as arguments of its script."""
+    words = []
+    for kind, strengths in STUDY.evaluation.items():
+        words += ["--strengths", kind, *map(format_value, strengths)]
+    return shlex.join(words)
+
+
+def source_files(dataset):
+    """Role -> path of the files that a data set is made of."""
+    files = config["sources"][dataset].get("files", {})
+    return {role: f"data/raw/{dataset}/{file['name']}" for role, file in files.items()}
+
+
+def raw_files(wildcards):
+    return list(source_files(wildcards.dataset).values())
+
+
+def preparing_arguments(wildcards):
+    """The format of a data set, and its files with their roles."""
+    words = ["--format", config["sources"][wildcards.dataset]["format"]]
+    for role, path in source_files(wildcards.dataset).items():
+        words += ["--file", role, path]
+    return shlex.join(words)
+
+
+def download_arguments(wildcards):
+    """Where to look for a file, and the digest of its content."""
+    source = config["sources"][wildcards.source]
+    (file,) = [f for f in source["files"].values() if f["name"] == wildcards.file]
+    words = ["--name", f"{wildcards.source}/{wildcards.file}"]
+    for url in source.get("urls", []):
+        words += ["--url", f"{url}/{wildcards.file}"]
+    words += ["--sha256", file["sha256"]]
+    # Mirrors differ in the gzip headers of IDX files, not in what they unpack to.
+    words += ["--content", "gunzipped" if source["format"] == "idx" else "raw"]
+    if config["mirror"]:
+        words += ["--mirror", config["mirror"]]
+    return shlex.join(words)
+
+
+def where_to_look():
+    """What a user may want to open after a run."""
+    results = f"results/{STUDY.name}"
+    return (
+        f"\nStudy {STUDY.name}: {len(STUDY.cells())} cells. Where to look:\n"
+        f"  {results}/figures/      curves, filter distances, perturbations (PNG, SVG)\n"
+        f"  {results}/tables/       the paper's tables (CSV, Markdown, LaTeX)\n"
+        f"  {results}/*.parquet     history, evaluation and summary of all cells\n"
+        f"  logs/{STUDY.name}/        a log a job"
+    )

@@ -1,0 +1,26 @@
+# One job a cell: the history of its epochs, and its best epoch's model.
+
+
+rule train_cell:
+    input:
+        data="data/{dataset}.npy",
+        folds="results/{study}/folds/{dataset}.parquet",
+    output:
+        history=f"results/{{study}}/cells/{CELL}/history.parquet",
+        model=kept_or_temporary(f"results/{{study}}/cells/{CELL}/model.keras"),
+    log:
+        f"logs/{{study}}/train/{CELL}.log",
+    benchmark:
+        f"results/{{study}}/benchmarks/train/{CELL}.tsv"
+    conda:
+        "../../envs/train.yaml"
+    resources:
+        gpu=gpus_of_a_job(),
+        device=STUDY.device,
+        mem_mb=4000,
+    params:
+        settings=cell_settings,
+    shell:
+        'python "$FREECONV/scripts/train.py" {params.settings} --data {input.data:q} '
+        "--folds {input.folds:q} --device {resources.device} --threads {threads} "
+        "--history {output.history:q} --model-file {output.model:q} 2> {log:q}"
