@@ -54,22 +54,36 @@ def filter_distances(kernel, grid, radius):
     rows, columns = height - 2 * radius, width - 2 * radius
     if rows < 1 or columns < 1 or not np.isfinite(vectors).all():
         return FilterDistance(np.nan, np.nan)
-    lengths = np.linalg.norm(vectors, axis=-1)
+    lengths = _length(vectors)
     # A zero vector then has cosine 0 with every other.
     directions = vectors / np.where(lengths > 0, lengths, 1.0)[..., None]
 
     euclidean, cosine = [], []
     centre = np.s_[radius : radius + rows, radius : radius + columns]
-    for down, right in _ring(radius):
+    for down, right in ring(radius):
         there = np.s_[
             radius + down : radius + down + rows, radius + right : radius + right + columns
         ]
-        euclidean.append(np.linalg.norm(vectors[centre] - vectors[there], axis=-1).mean())
+        euclidean.append(_length(vectors[centre] - vectors[there]).mean())
         # Half the squared distance of unit vectors is 1 - cos, without the cancellation.
         half_square = np.square(directions[centre] - directions[there]).sum(axis=-1) / 2
         missing = (lengths[centre] == 0) | (lengths[there] == 0)
         cosine.append(np.where(missing, 1.0, half_square).mean())
     return FilterDistance(float(np.mean(euclidean)), float(np.mean(cosine)))
+
+
+def ring(radius):
+    """Returns the `8 * radius` offsets (down, right) at Chebyshev distance exactly `radius`.
+
+    Args:
+        radius: A positive integer.
+
+    Example:
+        >>> ring(1)
+        [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)]
+    """
+    span = range(-radius, radius + 1)
+    return [(down, right) for down in span for right in span if radius in (abs(down), abs(right))]
 
 
 def _normalised_grid(kernel, grid):
@@ -81,13 +95,15 @@ def _normalised_grid(kernel, grid):
             "`kernel` must have shape (positions, weights, filters) with "
             f"positions = {height} * {width}. Received: shape={kernel.shape}, grid={tuple(grid)}."
         )
-    norm = np.linalg.norm(kernel)
+    norm = _length(kernel.ravel())
     if np.isfinite(norm) and norm > 0:
         kernel = kernel / norm
     return kernel.reshape(height, width, -1)
 
 
-def _ring(radius):
-    """Returns the offsets (down, right) at Chebyshev distance exactly `radius`."""
-    span = range(-radius, radius + 1)
-    return [(down, right) for down in span for right in span if radius in (abs(down), abs(right))]
+def _length(vectors):
+    """Returns the Euclidean length along the last axis.
+
+    `numpy.linalg.norm` sums by BLAS, whose last bits depend on its number of threads.
+    """
+    return np.sqrt(np.square(vectors).sum(axis=-1))

@@ -93,7 +93,7 @@ class Trainer:
         return loss, tf.reduce_sum(tf.cast(is_correct(labels, probabilities), tf.int32))
 
 
-class Tester:
+class Evaluator:
     """Measures a network on images under several conditions, in one compiled loop.
 
     All conditions of a batch go through the network together.

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from freeconv.engine import Condition, Tester, on_device
+from freeconv.engine import Condition, Evaluator, on_device
 from freeconv.history import CELL_COLUMNS, EVALUATION_SCHEMA
 
 
@@ -35,13 +35,13 @@ def evaluate_model(settings, model, epoch, validation, conditions, seed):
     Returns:
         `pandas.DataFrame` by `history.EVALUATION_SCHEMA`.
     """
-    tester = Tester(
+    evaluator = Evaluator(
         model,
         conditions=conditions,
         batch_size=settings.batch_size,
         edge_noise=settings.edge_noise,
     )
-    predictions, _ = tester.measure(*on_device(*validation), np.random.SeedSequence(seed))
+    predictions, _ = evaluator.measure(*on_device(*validation), np.random.SeedSequence(seed))
     labels = np.asarray(validation.labels)
     classes = np.unique(labels)
     identity = {name: getattr(settings, name) for name in CELL_COLUMNS}

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from freeconv.distances import filter_distances
-from freeconv.engine import Condition, Tester, Trainer, on_device
+from freeconv.engine import Condition, Evaluator, Trainer, on_device
 from freeconv.errors import InputError
 from freeconv.history import CELL_COLUMNS, HISTORY_SCHEMA
 from freeconv.models import build_model, first_free_layer
@@ -118,7 +118,7 @@ class _Validator:
             "val_quadrant_swap": Condition("quadrant_swap", 0.0),
         }
         self._names = list(conditions)
-        self._tester = Tester(
+        self._evaluator = Evaluator(
             model,
             conditions=conditions.values(),
             batch_size=settings.batch_size,
@@ -130,7 +130,7 @@ class _Validator:
     def measure(self, epoch):
         """The metrics after an epoch, but for those of the training stream."""
         seed = _seed(self._settings, VALIDATION_STREAM, epoch)
-        predictions, losses = self._tester.measure(*self._tensors, seed)
+        predictions, losses = self._evaluator.measure(*self._tensors, seed)
         correct = predictions == self._labels[:, np.newaxis]
         metrics = dict(zip(self._names, self._accuracies(correct), strict=True))
         return {"val_loss": float(losses[0]), **metrics, **self._distances()}

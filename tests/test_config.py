@@ -1,0 +1,77 @@
+import pytest
+
+from freeconv.config import check_config
+from freeconv.errors import InputError
+
+
+@pytest.mark.parametrize("name", ["config/config.yaml", "config/digits.yaml", "tests/smoke.yaml"])
+def test_our_studies_satisfy_the_schema(read_config, schema, name):
+    check_config(read_config(name), schema)
+
+
+def _set(config, path, value):
+    *parents, last = path
+    for key in parents:
+        config = config[key]
+    config[last] = value
+
+
+# What is wrong -> what the message must say: the key, the value, what is allowed.
+WRONG = [
+    (["agumentations"], {}, ["agumentations: unknown key", "did you mean augmentations?"]),
+    (["folds", "shuffle"], True, ["folds.shuffle: unknown key (value true)", "count, method, run"]),
+    (
+        ["augmentations", "translation"],
+        [0, 1.5],
+        ["augmentations.translation[1]: 1.5 is not allowed; expected at most 1"],
+    ),
+    (["augmentations", "noise"], [-0.1], ["augmentations.noise[0]: -0.1", "at least 0"]),
+    (["augmentations", "noise"], [0.1, 0.1], ["augmentations.noise: [0.1, 0.1]", "no value twice"]),
+    (["augmentations", "shear"], [0.1], ["augmentations.shear: unknown key", "edge_noise, noise"]),
+    (["folds", "count"], 1, ["folds.count: 1 is not allowed; expected at least 2"]),
+    (["vcp", "probabilities"], [1], ["vcp.probabilities[0]: 1 ", "less than 1"]),
+    (["models"], ["rnn"], ['models[0]: "rnn" is not allowed; expected one of "cnn", "fcn"']),
+    (["models"], [], ["models: [] is not allowed; expected at least 1 of them"]),
+    (["device"], "tpu", ['device: "tpu" ', '"auto", "gpu", "cpu"']),
+    (["keep_models"], "yes", ['keep_models: "yes" ', "true or false"]),
+    (["seed"], 1.5, ["seed: 1.5 ", "a whole number"]),
+    (["study"], "My study", ['study: "My study" ', "lower-case letters, digits and underscores"]),
+    (["datasets", "digits", "network"], "resnet", ["datasets.digits.network", "resnet", "mnist"]),
+    (["datasets", "digits", "learning_rate"], 0, ["learning_rate: 0 ", "more than 0"]),
+    (["datasets", "digits", "patience"], "9", ['patience: "9" ', "a whole number"]),
+    (["protocol", "glorot_fans"], None, ["protocol.glorot_fans: null ", '"per_location"']),
+    (["folds"], [1], ["folds: [1] is not allowed; expected a mapping of keys to values"]),
+    (
+        ["sources", "mnist", "files", "train_images", "sha256"],
+        "ab",
+        ["sources.mnist.files.train_images.sha256", "64 lower-case hexadecimal digits"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "words"), WRONG, ids=lambda p: str(p)[:40])
+def test_each_fault_is_named(read_config, schema, path, value, words):
+    config = read_config()
+    _set(config, path, value)
+    with pytest.raises(InputError) as error:
+        check_config(config, schema)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_a_missing_key_is_named(read_config, schema):
+    config = read_config()
+    del config["protocol"]["vcp"], config["seed"]
+    with pytest.raises(InputError) as error:
+        check_config(config, schema)
+    assert "protocol.vcp: missing" in str(error.value)
+    assert "seed: missing" in str(error.value)
+
+
+def test_every_fault_is_listed_once(read_config, schema):
+    config = read_config()
+    config["seed"] = "x"
+    config["folds"]["count"] = 1
+    with pytest.raises(InputError) as error:
+        check_config(config, schema)
+    assert len(str(error.value).splitlines()) == 3

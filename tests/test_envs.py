@@ -1,0 +1,52 @@
+import re
+
+import pytest
+import yaml
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+
+PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)(?: ; (?P<marker>.+?))? \\$", re.M)
+
+
+def read_lock(path, python):
+    """Name -> version of a lock file, for one version of Python on Linux."""
+    machine = {
+        "python_full_version": f"{python}.0",
+        "python_version": python,
+        "sys_platform": "linux",
+        "platform_machine": "x86_64",
+    }
+    return {
+        pin["name"]: pin["version"]
+        for pin in PIN.finditer(path.read_text())
+        if pin["marker"] is None or Marker(pin["marker"]).evaluate(machine)
+    }
+
+
+@pytest.mark.parametrize("name", ["analysis", "data", "train"])
+def test_environments_pin_what_the_lock_file_pins(root, name):
+    *conda, pip = yaml.safe_load((root / f"envs/{name}.yaml").read_text())["dependencies"]
+    python = re.fullmatch(r"python=(\d+\.\d+)", conda[0])[1]
+    locked = read_lock(root / "requirements/workflow.txt", python)
+    pins = [Requirement(pin) for pin in pip["pip"]]
+    assert pins
+    assert {pin.name: str(pin.specifier) for pin in pins} == {
+        pin.name: f"=={locked[pin.name]}" for pin in pins
+    }
+
+
+def test_both_lock_files_pin_the_same_versions(root):
+    workflow = read_lock(root / "requirements/workflow.txt", "3.11")
+    test = read_lock(root / "requirements/test.txt", "3.11")
+    assert workflow
+    assert workflow.items() <= test.items()
+
+
+@pytest.mark.parametrize("name", ["workflow", "test"])
+def test_every_pin_has_hashes_and_no_address(root, name):
+    text = (root / f"requirements/{name}.txt").read_text()
+    assert "://" not in text
+    blocks = re.split(r"\n(?=[A-Za-z])", text)
+    pins = [block for block in blocks if PIN.match(block)]
+    assert len(pins) == len(PIN.findall(text))
+    assert all("--hash=sha256:" in block for block in pins)

@@ -1,0 +1,198 @@
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.ndimage
+
+from freeconv.datasets import digits
+from freeconv.errors import InputError
+from freeconv.evaluation import evaluate_model, sweep_conditions
+from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA, METRICS, best_epoch
+from freeconv.models import build_model
+from freeconv.splits import Split, Splits
+from freeconv.study import CellSettings
+from freeconv.training import train_cell
+
+SETTINGS = CellSettings(
+    dataset="digits",
+    model="fcn",
+    augmentation="none",
+    level=0.0,
+    vcp=0.0,
+    fold=1,
+    seed=11,
+    network="mnist",
+    learning_rate=0.001,
+    batch_size=32,
+    epochs=2,
+    patience=5,
+    glorot_fans="per_location",
+    vcp_kind="kernel",
+    edge_noise="paper",
+    validation_batches="all",
+    validation_translation=0.25,
+    validation_rotation=0.125,
+    validation_noise=0.15,
+    validation_edge_noise=0.15,
+)
+
+
+@pytest.fixture(scope="module")
+def splits():
+    images, labels = digits()
+    return Splits(Split(images[:200], labels[:200]), Split(images[200:270], labels[200:270]), 10)
+
+
+@pytest.fixture(scope="module")
+def trained(splits):
+    return train_cell(SETTINGS, splits)
+
+
+def accuracy(model, images, labels):
+    predicted = model.predict(images / np.float32(255), verbose=0).argmax(axis=1)
+    return np.mean(predicted == labels)
+
+
+def test_a_history_is_a_row_an_epoch(trained):
+    history = trained.history
+    assert history.columns.tolist() == HISTORY_SCHEMA.names
+    assert history["epoch"].tolist() == [0, 1, 2]
+    for name in ("dataset", "model", "augmentation", "level", "vcp", "fold", "seed"):
+        assert history[name].tolist() == [getattr(SETTINGS, name)] * 3
+    assert history.loc[0, ["loss", "accuracy", "seconds"]].isna().all()
+    measured = [name for name in METRICS if name not in ("loss", "accuracy")]
+    assert history[measured].notna().all(axis=None)
+    assert history.loc[1:, "loss"].is_monotonic_decreasing
+
+
+def test_the_model_is_that_of_the_best_epoch(trained, splits):
+    best = trained.history.set_index("epoch").loc[best_epoch(trained.history)]
+    assert accuracy(trained.model, *splits.validation) == pytest.approx(best["val_accuracy"])
+
+
+def test_epoch_0_is_the_untrained_network(trained, splits):
+    model = build_model(
+        "fcn", "mnist", (28, 28, 1), 10, glorot_fans="per_location", seed=SETTINGS.seed
+    )
+    images, labels = splits.validation
+    untrained = trained.history.loc[0]
+    assert accuracy(model, images, labels) == untrained["val_accuracy"]
+    swapped = images.copy()
+    swapped[:, :14, 14:], swapped[:, 14:, :14] = images[:, 14:, :14], images[:, :14, 14:]
+    assert accuracy(model, swapped, labels) == untrained["val_quadrant_swap"]
+
+    kernel = model.get_layer("conv1").get_weights()[0].astype(np.float64).reshape(13, 13, -1)
+    kernel /= np.linalg.norm(kernel)
+    pairs = [
+        (kernel[r, c], kernel[r + dr, c + dc])
+        for r in range(1, 12)
+        for c in range(1, 12)
+        for dr in (-1, 0, 1)
+        for dc in (-1, 0, 1)
+        if (dr, dc) != (0, 0)
+    ]
+    distances = [np.linalg.norm(a - b) for a, b in pairs]
+    cosines = [1 - a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in pairs]
+    assert untrained["distance_1"] == pytest.approx(np.mean(distances), rel=1e-5)
+    assert untrained["cosine_1"] == pytest.approx(np.mean(cosines), rel=1e-5)
+
+
+def test_the_same_cell_gives_the_same_rows(trained, splits):
+    again = train_cell(SETTINGS, splits)
+    pd.testing.assert_frame_equal(
+        again.history.drop(columns="seconds"), trained.history.drop(columns="seconds")
+    )
+    other = train_cell(replace(SETTINGS, seed=12, epochs=1), splits)
+    assert other.history.loc[1, "loss"] != trained.history.loc[1, "loss"]
+
+
+def test_distances_are_null_where_they_have_no_meaning(splits):
+    names = ["distance_1", "distance_4", "cosine_1", "cosine_4"]
+    for change in ({"model": "cnn"}, {"vcp": 0.5}):
+        history = train_cell(replace(SETTINGS, epochs=1, **change), splits).history
+        assert history[names].isna().all(axis=None)
+        assert history["val_loss"].notna().all()
+
+
+def test_training_stops_after_patience(splits):
+    # A step this small changes no prediction: epoch 1 stays the best one.
+    settings = replace(SETTINGS, learning_rate=1e-12, epochs=9, patience=2)
+    history = train_cell(settings, splits).history
+    assert history["epoch"].tolist() == [0, 1, 2, 3]
+    assert history["val_accuracy"].nunique() == 1
+
+
+@pytest.mark.parametrize("glorot_fans", ["published", "per_location"])
+def test_absent_connections_stay_absent(splits, glorot_fans):
+    settings = replace(SETTINGS, vcp=0.8, glorot_fans=glorot_fans)
+    model = train_cell(settings, splits).model
+    untrained = build_model(
+        "fcn", "mnist", (28, 28, 1), 10, vcp=0.8, glorot_fans=glorot_fans, seed=settings.seed
+    )
+    for name in ("conv1", "conv2", "conv3"):
+        kernel, _, mask = model.get_layer(name).get_weights()
+        start, *_ = untrained.get_layer(name).get_weights()
+        assert (kernel[~mask] == 0).all()
+        assert (kernel[mask] != start[mask]).mean() > 0.1
+        assert np.mean(~mask) == pytest.approx(0.8, abs=0.01)
+
+
+def test_whole_batches_leave_the_rest_of_the_perturbed_images_out(trained, splits):
+    whole = train_cell(replace(SETTINGS, epochs=1, validation_batches="whole"), splits).history
+    row = whole.loc[0]
+    images, labels = splits.validation
+    swapped = images.copy()
+    swapped[:, :14, 14:], swapped[:, 14:, :14] = images[:, 14:, :14], images[:, :14, 14:]
+    model = build_model(
+        "fcn", "mnist", (28, 28, 1), 10, glorot_fans="per_location", seed=SETTINGS.seed
+    )
+    assert row["val_quadrant_swap"] == accuracy(model, swapped[:64], labels[:64])
+    assert row["val_accuracy"] == trained.history.loc[0, "val_accuracy"]
+
+
+def test_a_batch_larger_than_the_data_is_refused(splits):
+    with pytest.raises(InputError, match="batch_size: 256 is more than the 200 training images"):
+        train_cell(replace(SETTINGS, batch_size=256), splits)
+
+
+def test_an_evaluation_counts_classes_by_hand(splits):
+    """A network that sees only the top left pixel, on labels and images made for it."""
+    images = np.zeros((6, 28, 28, 1), np.uint8)
+    images[3:, 0, 0] = 255
+    labels = np.array([0, 0, 1, 1, 1, 0])
+    model = keras.Sequential(
+        [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")]
+    )
+    kernel = np.zeros((784, 2), np.float32)
+    kernel[0] = [0, 10]
+    model.set_weights([kernel, np.array([1, 0], np.float32)])
+    conditions = sweep_conditions({"translation": [0.0], "noise": [0.0]})
+    frame = evaluate_model(SETTINGS, model, 7, Split(images, labels), conditions, 0)
+
+    assert frame.columns.tolist() == EVALUATION_SCHEMA.names
+    assert set(frame["epoch"]) == {7}
+    for kind, strength in [("clean", 0.0), ("translation", 0.0), ("noise", 0.0)]:
+        rows = frame[(frame["perturbation"] == kind) & (frame["strength"] == strength)]
+        # Predicted 0, 0, 0, 1, 1, 1.
+        assert rows[["label", "count", "correct"]].to_numpy().tolist() == [[0, 3, 2], [1, 3, 2]]
+    swap = frame[frame["perturbation"] == "quadrant_swap"]
+    assert swap["correct"].sum() == 4  # the top left quadrant stays where it is
+
+
+def test_an_evaluation_measures_the_strengths_asked_for(trained, splits):
+    conditions = sweep_conditions({"rotation": [0.0, 0.5], "translation": [0.5]})
+    frame = evaluate_model(SETTINGS, trained.model, 1, splits.validation, conditions, 3)
+    correct = frame.groupby(["perturbation", "strength"])["correct"].sum()
+    assert correct["rotation", 0.0] == correct["clean", 0.0]
+    assert correct["rotation", 0.5] < correct["clean", 0.0]
+    assert correct["translation", 0.5] < correct["clean", 0.0]
+    counts = frame.groupby(["perturbation", "strength"])["count"].sum()
+    assert (counts == len(splits.validation.labels)).all()
+    again = evaluate_model(SETTINGS, trained.model, 1, splits.validation, conditions, 3)
+    pd.testing.assert_frame_equal(frame, again)
+    # Not by chance: a half-turned digit is what scipy turns it into.
+    images, labels = splits.validation
+    turned = scipy.ndimage.rotate(images, 180, axes=(1, 2), reshape=False, order=1)
+    assert accuracy(trained.model, turned, labels) < accuracy(trained.model, images, labels)

@@ -1,0 +1,230 @@
+"""A small study through the whole workflow, and what the workflow refuses."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from freeconv.arguments import format_arguments
+from freeconv.catalogue import STATISTICS, figures_of, tables_of
+from freeconv.files import read_metadata
+from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA
+from freeconv.study import Study
+
+ROOT = Path(__file__).parent.parent
+
+CELLS = [
+    "cnn/none-0/vcp-0",
+    "cnn/translation-0.3/vcp-0",
+    "fcn/none-0/vcp-0",
+    "fcn/translation-0.3/vcp-0",
+    "fcn/translation-0.3/vcp-0.5",
+]
+
+
+def snakemake(root, directory, *arguments):
+    """Run the workflow in a folder; standard output and error come back together."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", root / "Snakefile"]
+    command += ["--directory", directory, "--cores", "2", *arguments]
+    return subprocess.run(
+        list(map(str, command)),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def smoke(root, tmp_path_factory):
+    """The folder of a finished run of the smoke study; a name that needs quoting."""
+    directory = tmp_path_factory.mktemp("it's a run")
+    run = snakemake(root, directory, "--configfile", root / "tests/smoke.yaml")
+    assert run.returncode == 0, run.stdout
+    assert "results/smoke/figures" in run.stdout
+    return directory
+
+
+@pytest.fixture(scope="module")
+def results(smoke):
+    return smoke / "results/smoke"
+
+
+@pytest.fixture
+def study(read_config):
+    return Study.from_config(read_config("tests/smoke.yaml"))
+
+
+def test_every_cell_has_its_records(results):
+    folders = sorted(
+        str(p.parent.parent.relative_to(results / "cells/digits"))
+        for p in results.glob("cells/**/history.parquet")
+    )
+    assert folders == CELLS
+    history = pd.read_parquet(results / "history.parquet")
+    assert history.columns.tolist() == HISTORY_SCHEMA.names
+    assert len(history) == len(CELLS) * 3
+    assert set(history["fold"]) == {1}
+    evaluation = pd.read_parquet(results / "evaluation.parquet")
+    assert evaluation.columns.tolist() == EVALUATION_SCHEMA.names
+    # Clean, quadrant swap and five strengths of ten classes.
+    assert len(evaluation) == len(CELLS) * 7 * 10
+    # The larger folds of 1,797 images in four hold 450, the smaller ones 449.
+    assert set(
+        evaluation.groupby(["model", "vcp", "level", "perturbation", "strength"])["count"].sum()
+    ) <= {449, 450}
+    assert len(pd.read_parquet(results / "summary.parquet")) == len(CELLS) * 3
+
+
+def test_a_cell_says_where_it_comes_from(results, study):
+    cell = next(cell for cell in study.cells() if cell.vcp == 0.5)
+    metadata = read_metadata(
+        results / "cells/digits/fcn/translation-0.3/vcp-0.5/fold-1/history.parquet"
+    )
+    assert metadata["settings"] == vars(study.settings_of(cell))
+    assert metadata["device"] == "cpu, 1 thread"
+    assert {"keras", "numpy", "python", "tensorflow"} <= metadata["versions"].keys()
+
+
+def test_evaluation_agrees_with_the_history(results):
+    """The best epoch's model, evaluated clean, has the validation accuracy of that epoch."""
+    keys = ["model", "augmentation", "level", "vcp", "fold"]
+    history = pd.read_parquet(results / "history.parquet").set_index([*keys, "epoch"])
+    evaluation = pd.read_parquet(results / "evaluation.parquet")
+    clean = evaluation[evaluation["perturbation"] == "clean"]
+    counts = clean.groupby([*keys, "epoch"])[["count", "correct"]].sum()
+    accuracy = counts["correct"] / counts["count"]
+    assert len(accuracy) == len(CELLS)
+    pd.testing.assert_series_equal(
+        accuracy, history["val_accuracy"].loc[accuracy.index], check_names=False
+    )
+
+
+def test_tables_and_figures_are_there(results, study):
+    for statistic in STATISTICS:
+        for table in tables_of(study):
+            for suffix in ("csv", "md", "tex"):
+                assert (results / f"tables/{statistic}/{table}.{suffix}").stat().st_size > 0
+    for figure in figures_of(study, "digits"):
+        png = results / f"figures/digits/{figure}.png"
+        assert png.read_bytes().startswith(b"\x89PNG")
+        assert "</svg>" in png.with_suffix(".svg").read_text()
+
+
+def test_models_are_temporary_unless_kept(results):
+    assert not list(results.glob("**/*.keras"))
+
+
+def test_every_job_has_a_log_and_cells_a_benchmark(smoke, results):
+    log = smoke / "logs/smoke/train/digits/cnn/none-0/vcp-0/fold-1.log"
+    lines = [line for line in log.read_text().splitlines() if " epoch " in line]
+    assert len(lines) == 3
+    assert re.search(
+        r"epoch 2/2 loss \S+ accuracy \S+ .*val_accuracy .*images/s, 0 s left", lines[2]
+    )
+    for stage in ("train", "evaluate"):
+        assert len(list(results.glob(f"benchmarks/{stage}/**/*.tsv"))) == len(CELLS)
+
+
+def test_a_second_run_has_nothing_to_do(root, smoke):
+    run = snakemake(root, smoke, "--configfile", root / "tests/smoke.yaml", "--dry-run")
+    assert run.returncode == 0, run.stdout
+    assert "Nothing to be done" in run.stdout
+
+
+def test_a_lost_figure_is_redrawn_without_training(root, smoke, results):
+    figure = results / "figures/digits/quadrant_swap.png"
+    before = figure.read_bytes()
+    figure.unlink()
+    run = snakemake(root, smoke, "--configfile", root / "tests/smoke.yaml")
+    assert run.returncode == 0, run.stdout
+    assert "train_cell" not in run.stdout
+    assert figure.read_bytes() == before
+
+
+@pytest.fixture
+def train_by_hand(root, smoke, results, tmp_path):
+    """Run the training script on its own, in an empty folder."""
+
+    def train(settings, device):
+        command = [sys.executable, root / "scripts/train.py"]
+        command += shlex.split(format_arguments(settings))
+        command += ["--data", smoke / "data/digits.npy"]
+        command += ["--folds", results / "folds/digits.parquet", "--device", device]
+        command += ["--history", "history.parquet", "--model-file", "model.keras"]
+        return subprocess.run(
+            list(map(str, command)),
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(root / "src"), "CUDA_VISIBLE_DEVICES": "-1"},
+            text=True,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+
+    return train
+
+
+def test_a_cell_by_hand_gives_the_rows_of_the_workflow(train_by_hand, results, study, tmp_path):
+    """Alone and by its script, a cell that ran beside another one repeats to the last bit."""
+    cell = next(c for c in study.cells() if (c.model, c.level, c.vcp) == ("fcn", 0.3, 0))
+    run = train_by_hand(study.settings_of(cell), "cpu")
+    assert run.returncode == 0, run.stderr
+    folder = results / "cells/digits/fcn/translation-0.3/vcp-0/fold-1"
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(tmp_path / "history.parquet").drop(columns="seconds"),
+        pd.read_parquet(folder / "history.parquet").drop(columns="seconds"),
+        check_exact=True,
+    )
+
+
+def test_a_missing_gpu_is_an_error_before_training(train_by_hand, study, tmp_path):
+    run = train_by_hand(study.settings_of(study.cells()[0]), "gpu")
+    assert run.returncode == 1
+    assert "error: device: gpu was requested but TensorFlow finds no GPU" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert "epoch" not in run.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_paper_is_920_training_jobs(root, tmp_path):
+    run = snakemake(root, tmp_path, "train", "--dry-run", "--quiet", "rules")
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", run.stdout, re.MULTILINE))
+    assert (counts["train_cell"], counts["folds"], counts["prepare"]) == ("920", "2", "2")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"devise": "cpu"}, ["devise: unknown key", "did you mean device?"]),
+        ({"folds": {"count": 1}}, ["folds.count: 1 is not allowed; expected at least 2"]),
+        ({"augmentations": {"noise": [1.5]}}, ["augmentations.noise[0]: 1.5", "at most 1"]),
+    ],
+)
+def test_a_wrong_configuration_fails_at_once(root, tmp_path, change, words):
+    (tmp_path / "change.yaml").write_text(yaml.safe_dump(change))
+    run = snakemake(
+        root, tmp_path, "--configfile", root / "tests/smoke.yaml", tmp_path / "change.yaml"
+    )
+    assert run.returncode != 0
+    assert "Traceback" not in run.stdout
+    for word in words:
+        assert word in run.stdout
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("script", sorted(path.stem for path in (ROOT / "scripts").glob("*.py")))
+def test_scripts_explain_themselves(root, script):
+    run = subprocess.run(
+        [sys.executable, root / f"scripts/{script}.py", "--help"],
+        env={**os.environ, "PYTHONPATH": str(root / "src")},
+        text=True,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    assert "usage:" in run.stdout
