@@ -6,9 +6,21 @@ from freeconv import catalogue
 from freeconv.arguments import run_script
 from freeconv.figures import draw, save
 from freeconv.files import read_parquet, whole_file
-from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA, SUMMARY_SCHEMA
+from freeconv.history import (
+    EVALUATION_SCHEMA,
+    EXAMPLES_SCHEMA,
+    HISTORY_SCHEMA,
+    NETWORKS_SCHEMA,
+    SUMMARY_SCHEMA,
+)
 
-SCHEMAS = {"history": HISTORY_SCHEMA, "evaluation": EVALUATION_SCHEMA, "summary": SUMMARY_SCHEMA}
+SCHEMAS = {
+    "history": HISTORY_SCHEMA,
+    "evaluation": EVALUATION_SCHEMA,
+    "summary": SUMMARY_SCHEMA,
+    "examples": EXAMPLES_SCHEMA,
+    "networks": NETWORKS_SCHEMA,
+}
 
 
 def add_arguments(parser):
@@ -18,7 +30,7 @@ def add_arguments(parser):
         "--frame",
         type=Path,
         required=True,
-        help="the joined history, evaluation or summary that the figure is drawn from",
+        help="the records that the figure is drawn from",
     )
     parser.add_argument(
         "--output", type=Path, nargs="+", required=True, help="files to write: .png, .svg"

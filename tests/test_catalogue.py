@@ -1,5 +1,6 @@
 """Which tables and figures a study has, and that each of them has a caption."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,12 +24,15 @@ FULL = {
     "evaluation": {"translation": (0.1,)},
 }
 DISTANCES = {f"filter_distance_{kind}" for kind in ("translation", "rotation", "noise")}
-ALL_FIGURES = {
-    "translation_curves",
-    "quadrant_swap",
-    "vcp_curves",
-    "perturbation_strength",
-} | DISTANCES
+EXAMPLES = {f"{kind}_examples" for kind in FULL["augmentations"]}
+SIX_PANELS = {f"six_panels_{m}_{kind}" for m in ("cnn", "fcn") for kind in FULL["augmentations"]}
+FCN_ALONE = DISTANCES | {"vcp_curves", "free_convolution", "filter_rings"}
+ALL_FIGURES = (
+    {"translation_curves", "quadrant_swap", "perturbation_strength", "quadrant_swap_example"}
+    | EXAMPLES
+    | SIX_PANELS
+    | FCN_ALONE
+)
 
 
 def study(**changes):
@@ -40,10 +44,14 @@ def study(**changes):
     [
         ({}, set()),
         ({"vcp": None}, {"vcp_curves"}),
-        ({"models": ("cnn",), "vcp": None}, DISTANCES | {"vcp_curves"}),
+        (
+            {"models": ("cnn",), "vcp": None},
+            FCN_ALONE | {name for name in SIX_PANELS if "fcn" in name},
+        ),
         (
             {"augmentations": {"rotation": (0.0,)}},
-            {"translation_curves", "filter_distance_translation", "filter_distance_noise"},
+            {"translation_curves", "filter_distance_translation", "filter_distance_noise"}
+            | {name for name in EXAMPLES | SIX_PANELS if "rotation" not in name},
         ),
         (
             {"augmentations": dict.fromkeys(FULL["augmentations"], (0.3,))},
@@ -115,6 +123,33 @@ def test_captions_of_tables(name, statistic):
     text = caption("table.rst", table=name, statistic=statistic)
     assert catalogue.table(name).paper.split(", ")[0] in text
     assert f"Each value is {catalogue.STATISTICS[statistic]}" in text
+
+
+def test_caption_of_architectures():
+    assert "Table A.2" in caption("architectures.rst")
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("translation", "leftwards"),
+        ("rotation", "clockwise"),
+        ("noise", "under normal noise whose"),
+        ("edge_noise", "at its edge"),
+    ],
+)
+def test_captions_of_examples_say_what_is_done(kind, words):
+    assert words in caption("figure.rst", figure=f"{kind}_examples", dataset="digits")
+
+
+def test_documentation_lists_every_table_and_figure_and_no_other():
+    text = (CAPTIONS.parents[1] / "docs" / "figures.md").read_text("utf-8")
+    figures = re.findall(r"`figures/<dataset>/(\w+)`", text)
+    assert sorted(figures) == sorted(entry.name for entry in catalogue.FIGURES)
+    tables = re.findall(r"`tables/(?:<statistic>/)?(\w+?)(?:_<dataset>)?`", text)
+    assert sorted(tables) == sorted([*(t.name for t in catalogue.TABLES), catalogue.ARCHITECTURES])
+    for entry in (*catalogue.FIGURES, *catalogue.TABLES):
+        assert entry.paper in text
 
 
 def test_overview_of_the_report():

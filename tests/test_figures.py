@@ -1,6 +1,7 @@
 """Figures from synthetic frames: what is drawn, not how it looks."""
 
 import hashlib
+import re
 from itertools import product
 
 import matplotlib.image
@@ -11,7 +12,7 @@ from matplotlib.colors import to_rgba
 
 from freeconv import catalogue
 from freeconv.figures import draw, level_colour, mean_over_folds, save
-from freeconv.history import METRICS
+from freeconv.history import EXAMPLES_SCHEMA, METRICS, NETWORKS_SCHEMA
 
 LEVELS = {"none": [0.0], "translation": [0.3, 0.9], "rotation": [0.5], "noise": [0.1, 0.2, 0.4]}
 PROBABILITIES = [0.5, 0.9]
@@ -45,8 +46,26 @@ def evaluation(strengths=None):
     return rows.assign(correct=np.random.default_rng(1).integers(0, 11, len(rows)))
 
 
+def examples():
+    """An image of random pixels for every perturbation; of odd height and in colour."""
+    sweep = [("clean", 0.0), ("quadrant_swap", 0.0)]
+    sweep += [(kind, level) for kind in catalogue.AUGMENTATIONS for level in (0.99, 0.1, 0.5)]
+    pixels = np.random.default_rng(2).integers(0, 256, (len(sweep), 5, 4, 3), np.uint8)
+    rows = [("digits", *key, 5, 4, 3, p.tobytes()) for key, p in zip(sweep, pixels, strict=True)]
+    return pd.DataFrame(rows, columns=EXAMPLES_SCHEMA.names)
+
+
+def networks(rows=9, columns=12):
+    layers = [("image", "input", 0, 0, 28, 28, 1, 0)]
+    layers += [("conv1", "free_convolution", 3, 2, rows, columns, 32, 100)]
+    return pd.DataFrame(
+        [("digits", "fcn", 0.1, *layer) for layer in layers], columns=NETWORKS_SCHEMA.names
+    )
+
+
 def frame_of(name):
-    return evaluation() if catalogue.figure(name).frame == "evaluation" else history()
+    makers = {"history": history, "evaluation": evaluation, "examples": examples}
+    return (makers | {"networks": networks})[catalogue.figure(name).frame]()
 
 
 def select(frame, **values):
@@ -74,6 +93,8 @@ TRAINED = ["No augmentation", "Translation 0.3", "Rotation 0.5", "Noise 0.2"]
         ("filter_distance_noise", 2, ["0", "0.1", "0.2", "0.4"]),
         ("quadrant_swap", 1, ["FCN", "CNN"]),
         ("vcp_curves", 6, ["0", "0.5", "0.9"]),
+        ("six_panels_cnn_translation", 6, TRANSLATION),
+        ("six_panels_fcn_noise", 6, ["0", "0.1", "0.2", "0.4"]),
         ("perturbation_strength", 8, TRAINED),
     ],
 )
@@ -138,6 +159,21 @@ def test_vcp_panels_show_their_metric():
         for line in ax.get_lines():
             trained = {"model": "fcn", "augmentation": "translation", "level": 0.3}
             rows = select(frame, **trained, vcp=float(line.get_label()), epoch=2)
+            assert line.get_ydata()[1] == pytest.approx(rows[metric].mean())
+
+
+@pytest.mark.parametrize("model", ["cnn", "fcn"])
+def test_six_panels_show_their_network_and_metric(model):
+    frame = history()
+    figure = draw(f"six_panels_{model}_rotation", frame, "digits")
+    assert figure.get_suptitle() == f"{model.upper()}, Digits"
+    metrics = ["accuracy", "val_accuracy"]
+    metrics += [f"val_{kind}" for kind in catalogue.AUGMENTATIONS]
+    for ax, metric in zip(figure.axes, metrics, strict=True):
+        assert [line.get_label() for line in ax.get_lines()] == ["0", "0.5"]
+        for line in ax.get_lines():
+            rows = select(frame, model=model, level=float(line.get_label()), epoch=2)
+            rows = rows[rows["augmentation"].isin(["none", "rotation"])]
             assert line.get_ydata()[1] == pytest.approx(rows[metric].mean())
 
 
@@ -213,6 +249,34 @@ def test_accuracy_axis_stays_within_accuracies():
     frame["val_accuracy"] = np.where(frame["fold"] == 0, 1.0, 0.7)  # bands up to 1.14
     ax = draw("translation_curves", frame, "digits").axes[2]
     assert 1 < ax.get_ylim()[1] <= 1.04
+
+
+def test_svg_paths_are_compact_and_true(tmp_path):
+    figure = draw("quadrant_swap", history(epochs=(30, 25)), "digits")
+    figure.savefig(tmp_path / "plain.svg")
+    save(figure, tmp_path / "figure.svg")
+    plain, compact = (
+        re.findall(r' d="(M[^"]*)"', (tmp_path / name).read_text())
+        for name in ("plain.svg", "figure.svg")
+    )
+    straight = [path for path in plain if set(re.findall("[A-Za-z]", path)) <= set("MLz")]
+    assert len(straight) > 20
+    for absolute, relative in zip(plain, compact, strict=True):
+        if absolute in straight:
+            np.testing.assert_allclose(points(relative), points(absolute), rtol=0, atol=0.00501)
+        else:
+            assert relative == absolute
+    band = max(range(len(plain)), key=lambda number: len(plain[number]))
+    assert len(compact[band]) < 0.6 * len(plain[band])
+
+
+def points(path):
+    """The points of a path of the commands M, L, l and z, absolute."""
+    visited = []
+    for command, arguments in re.findall("([MLl])([^MLlz]*)", path):
+        point = np.array(arguments.split(), float)
+        visited.append(visited[-1] + point if command == "l" else point)
+    return visited
 
 
 @pytest.mark.parametrize("ending", ["png", "svg"])

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from freeconv.tables import best, render, table
+from freeconv.history import NETWORKS_SCHEMA
+from freeconv.tables import best, render, render_architectures, table
 
 COLUMNS = ["dataset", "model", "augmentation", "level", "val_accuracy", "val_translation"]
 ROWS = [
@@ -138,3 +139,64 @@ def test_wrong_arguments_are_named(summary, arguments, message):
     name, *others = arguments
     with pytest.raises(ValueError, match=message):
         render(name, summary, *others)
+
+
+def networks():
+    layers = {
+        "cnn": [("conv1", "convolution", 3, 2, 13, 13, 32, 320)],
+        "fcn": [("conv1", "free_convolution", 3, 2, 13, 13, 32, 54080)],
+    }
+    rows = [
+        (dataset, model, 0.0001, *layer)
+        for dataset in ("my_data", "mnist")
+        for model in ("fcn", "cnn")
+        for layer in [
+            ("image", "input", 0, 0, 28, 28, 1, 0),
+            *layers[model],
+            ("hidden", "dense", 0, 0, 1, 1, 1024, 2098176),
+            ("output", "softmax", 0, 0, 1, 1, 10, 10250),
+        ]
+    ]
+    return pd.DataFrame(rows, columns=NETWORKS_SCHEMA.names)
+
+
+def test_architectures_in_markdown():
+    lines = render_architectures(networks(), "md").splitlines()
+    assert "Table A.2" in lines[0]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    assert cells[0] == ["Data set", "CNN", "CNN parameters", "FCN", "FCN parameters"]
+    image, rate = "Image (28 x 28 x 1)", "Learning rate: 0.0001"
+    assert cells[2:8] == [
+        ["MNIST", image, "", image, ""],
+        ["", "Convolutional (3 x 3, 32, 2)", "320", "Free convolutional (3 x 3, 32, 2)", "54,080"],
+        ["", "Fully connected (1024)", "2,098,176", "Fully connected (1024)", "2,098,176"],
+        ["", "Softmax (10)", "10,250", "Softmax (10)", "10,250"],
+        ["", "All layers", "2,108,746", "All layers", "2,162,506"],
+        ["", rate, "", rate, ""],
+    ]
+    assert [row[0] for row in cells[8:]] == ["my_data", *[""] * 5]
+
+
+def test_architectures_of_one_network_and_as_data():
+    cnn = networks().query("model == 'cnn'")
+    assert "| Data set   | CNN " in render_architectures(cnn, "md")
+    assert "FCN" not in render_architectures(cnn, "md")
+    parsed = list(csv.DictReader(render_architectures(networks(), "csv").splitlines()))
+    assert len(parsed) == 16
+    assert parsed[1]["kind"] == "free_convolution"
+    assert parsed[1]["parameters"] == "54080"
+
+
+def test_architectures_in_latex():
+    text = render_architectures(networks(), "tex")
+    assert text.startswith("% Needs \\usepackage{booktabs}.\n")
+    assert text.count("{") == text.count("}")
+    assert r"& Convolutional (3 $\times$ 3, 32, 2) & 320 &" in text
+    assert r"my\_data" in text
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert {row.count(" & ") for row in rows} == {4}
+
+
+def test_unknown_format_of_architectures_is_refused():
+    with pytest.raises(ValueError, match=r"one of csv, md, tex\. Received: 'html'"):
+        render_architectures(networks(), "html")

@@ -2,7 +2,7 @@
 
 All of it follows from the study alone, before anything has run, so that a workflow can ask while it
 is being parsed. A new figure is one entry in `FIGURES` and one drawing function in
-`freeconv.figures`; a new table is one entry in `TABLES`.
+`freeconv.figures` or `freeconv.illustrations`; a new table is one entry in `TABLES`.
 
 "The paper" is Ott, Linstead, LaHaye, Baldi, "Learning in the machine: To share or not to share?",
 Neural Networks 126 (2020).
@@ -47,6 +47,10 @@ STATISTICS = {
 """The statistics of a summary; the first is the paper's "median"."""
 
 
+FRAMES_OF_A_DATASET = ("examples", "networks")
+"""Data frames that each data set of a study has to itself; the others hold the whole study."""
+
+
 @dataclass(frozen=True)
 class Needs:
     """What a study must contain for a table or a figure to have something to show.
@@ -86,7 +90,8 @@ class Figure:
         kind: What it shows; figures of one kind share a drawing function.
         title: Its title for a reader.
         paper: What the paper calls it; empty where the paper has no such figure.
-        frame: The data frame it is drawn from: `history`, `evaluation` or `summary`.
+        frame: The data frame it is drawn from: `history`, `evaluation`, `summary`, or one of
+            `FRAMES_OF_A_DATASET`.
         needs: What a study must contain for it.
     """
 
@@ -125,6 +130,46 @@ class Table:
 
 
 FIGURES = (
+    Figure(
+        name="free_convolution",
+        kind="free_convolution",
+        title="A free convolution, and absent connections",
+        paper="Fig. 1",
+        frame="networks",
+        needs=Needs(model="fcn"),
+    ),
+    *(
+        Figure(
+            name=f"{augmentation}_examples",
+            kind="examples",
+            title=f"Examples of {AUGMENTATIONS[augmentation].lower()}",
+            paper=f"{number} (MNIST)",
+            frame="examples",
+            needs=Needs(augmentation=augmentation),
+        )
+        for augmentation, number in {
+            "translation": "Fig. 2",
+            "edge_noise": "Fig. B.1",
+            "noise": "Fig. B.2",
+            "rotation": "Fig. B.4",
+        }.items()
+    ),
+    Figure(
+        name="quadrant_swap_example",
+        kind="quadrant_swap_example",
+        title="Example of a quadrant swap",
+        paper="Fig. B.3 (MNIST)",
+        frame="examples",
+        needs=Needs(),
+    ),
+    Figure(
+        name="filter_rings",
+        kind="filter_rings",
+        title="Filters at radius 1 and 4 from a filter",
+        paper="Fig. B.5",
+        frame="networks",
+        needs=Needs(model="fcn"),
+    ),
     Figure(
         name="translation_curves",
         kind="translation_curves",
@@ -173,6 +218,18 @@ FIGURES = (
         frame="history",
         needs=Needs(model="fcn", vcp=True),
     ),
+    *(
+        Figure(
+            name=f"six_panels_{model}_{augmentation}",
+            kind="six_panels",
+            title=f"Accuracy over epochs, {MODELS[model]} by level of {title.lower()}",
+            paper="",
+            frame="history",
+            needs=Needs(model=model, augmentation=augmentation),
+        )
+        for model in MODELS
+        for augmentation, title in AUGMENTATIONS.items()
+    ),
     Figure(
         name="perturbation_strength",
         kind="perturbation_strength",
@@ -214,6 +271,9 @@ TABLES = (
         needs=Needs(augmentation="rotation"),
     ),
 )
+
+ARCHITECTURES = "architectures"
+"""Name of Table A.2, the networks of a study: it has no accuracies and hence no statistic."""
 
 
 def figures_of(study: Study, dataset: str) -> list[str]:

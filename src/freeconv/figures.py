@@ -9,8 +9,6 @@ fold alone has no band.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from string import ascii_lowercase
 
 import matplotlib
 import numpy as np
@@ -20,47 +18,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from freeconv import catalogue
+from freeconv import catalogue, illustrations
 from freeconv.errors import InputError
+from freeconv.style import STYLE, letter_panels, panels, save, say_if_empty
 from freeconv.summary import CELL, accuracies, levels_of
 
-MM = 1 / 25.4
-"""A millimetre in inches."""
-
-WIDTH = 180
-"""Width of a full-width figure, millimetres."""
+__all__ = ["draw", "level_colour", "mean_over_folds", "save"]
 
 FEW_EPOCHS = 20
 """Up to this many epochs each has a marker."""
-
-STYLE = {
-    "figure.dpi": 100,
-    "savefig.dpi": 200,
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same bytes everywhere
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.titlelocation": "left",
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7.5,
-    "legend.title_fontsize": 7.5,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.6,
-    "axes.edgecolor": "0.3",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "0.9",
-    "grid.linewidth": 0.5,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "lines.linewidth": 1.1,
-    "lines.markersize": 2.8,
-    "svg.hashsalt": "freeconv",
-}
 
 # Okabe and Ito's palette, safe for colour-blind readers; line style and marker tell them apart too.
 _MODEL_LOOKS = {
@@ -75,6 +41,13 @@ _TRAINING_LOOKS = {
     "edge_noise": {"color": "#CC79A7", "linestyle": (0, (6, 1.5, 1, 1.5)), "marker": "v"},
 }
 
+# Augmentation or perturbation -> what has happened to the images.
+_SUFFERED = {
+    "translation": "translated",
+    "rotation": "rotated",
+    "noise": "noise",
+    "edge_noise": "edge noise",
+}
 
 # Perturbation -> unit of its axis, steps between round ticks, label.
 _STRENGTH_AXES = {
@@ -90,7 +63,7 @@ def draw(name: str, frame: pd.DataFrame, dataset: str) -> Figure:
 
     Args:
         name: The figure's name, see `freeconv.catalogue.FIGURES`.
-        frame: The frame that figure is drawn from: a history or an evaluation.
+        frame: The frame that figure is drawn from, see `freeconv.catalogue.Figure`.
         dataset: The data set shown.
 
     Returns:
@@ -112,24 +85,6 @@ def draw(name: str, frame: pd.DataFrame, dataset: str) -> Figure:
         )
     with matplotlib.rc_context(STYLE):
         return _DRAWINGS[entry.kind](rows, entry)
-
-
-def save(figure: Figure, path: str | Path) -> None:
-    """Writes a figure as PNG (200 dots an inch) or SVG; the same figure gives the same bytes.
-
-    Args:
-        figure: The figure.
-        path: The file, ending in `.png` or `.svg`.
-
-    Raises:
-        InputError: If the path ends otherwise.
-    """
-    metadata = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
-    path = Path(path)
-    if path.suffix not in metadata:
-        raise InputError(f"`path` must end in .png or .svg. Received: {path}")
-    with matplotlib.rc_context(STYLE):
-        figure.savefig(path, metadata=metadata[path.suffix])
 
 
 def level_colour(level: float) -> tuple[float, float, float]:
@@ -165,12 +120,12 @@ def mean_over_folds(rows: pd.DataFrame, metric: str, by: str = "epoch") -> pd.Da
 
 def _translation_curves(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
     rows = _trained(levels_of(history, "translation"))
-    figure, axes = _panels(3, 2, height=180, sharex=True, sharey="row")
+    figure, axes = panels(3, 2, height=180, sharex=True, sharey="row")
     for row, (metric, title) in zip(axes, catalogue.METRICS.items(), strict=True):
         for ax, model in zip(row, ("fcn", "cnn"), strict=True):
             _level_curves(ax, rows[rows["model"] == model], metric, "level")
         _accuracy_axis(row[0], title)
-    _titles(axes.flat, ("FCN", "CNN"))
+    letter_panels(axes.flat, ("FCN", "CNN"))
     _epoch_axis(axes[-1])
     _level_legend(figure, rows, "level", "Translation\nlevel")
     return figure
@@ -180,11 +135,11 @@ def _filter_distance(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
     augmentation = entry.needs.augmentation
     rows = levels_of(history, augmentation)
     rows = rows[rows["model"] == "fcn"]
-    figure, axes = _panels(1, 2, height=75, sharex=True, sharey=True)
+    figure, axes = panels(1, 2, height=75, sharex=True, sharey=True)
     for ax, metric in zip(axes.flat, ("distance_1", "distance_4"), strict=True):
         _level_curves(ax, rows, metric, "level")
     axes[0, 0].set_ylabel("Euclidean distance between filters")
-    _titles(axes.flat, ("Radius 1", "Radius 4"))
+    letter_panels(axes.flat, ("Radius 1", "Radius 4"))
     _epoch_axis(axes[-1])
     _level_legend(figure, rows, "level", f"{catalogue.AUGMENTATIONS[augmentation]}\nlevel")
     return figure
@@ -192,12 +147,12 @@ def _filter_distance(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
 
 def _quadrant_swap(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
     rows = _trained(history[(history["augmentation"] == "none") & (history["vcp"] == 0)])
-    figure, axes = _panels(1, 1, height=72, width=120)
+    figure, axes = panels(1, 1, height=72, width=120)
     (ax,) = axes.flat
     for model, look in _MODEL_LOOKS.items():
         curve = mean_over_folds(rows[rows["model"] == model], "val_quadrant_swap")
         _curve(ax, curve, catalogue.MODELS[model], **look | _epoch_marker(curve, look["marker"]))
-    _say_if_empty(ax)
+    say_if_empty(ax)
     _accuracy_axis(ax, "Quadrant-swap accuracy")
     _epoch_axis(axes[-1])
     _legend(figure, ax.get_lines())
@@ -205,30 +160,44 @@ def _quadrant_swap(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
 
 
 def _vcp_curves(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
-    rows = _trained(_variable_connections(history))
-    panels = {
-        "accuracy": "Training, translated",
+    rows = _variable_connections(history)
+    return _six_panels(rows, "vcp", "translation", "FCN", "Absent\nconnections")
+
+
+def _augmentation_panels(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
+    augmentation, model = entry.needs.augmentation, entry.needs.model
+    rows = levels_of(history, augmentation)
+    legend = f"{catalogue.AUGMENTATIONS[augmentation]}\nlevel"
+    rows = rows[rows["model"] == model]
+    return _six_panels(rows, "level", augmentation, catalogue.MODELS[model], legend)
+
+
+def _six_panels(
+    rows: pd.DataFrame, key: str, augmentation: str, network: str, legend: str
+) -> Figure:
+    """Training, validation, and validation under each perturbation; a line a value of `key`."""
+    rows = _trained(rows)
+    titles = {
+        "accuracy": f"Training, {_SUFFERED[augmentation]}",
         "val_accuracy": "Validation",
-        "val_translation": "Validation, translated",
-        "val_rotation": "Validation, rotated",
-        "val_noise": "Validation, noise",
-        "val_edge_noise": "Validation, edge noise",
+        **{f"val_{kind}": f"Validation, {words}" for kind, words in _SUFFERED.items()},
     }
-    figure, axes = _panels(3, 2, height=180, sharex=True)
-    for ax, metric in zip(axes.flat, panels, strict=True):
-        _level_curves(ax, rows, metric, "vcp")
-    for ax in axes.flat:
+    figure, axes = panels(3, 2, height=180, sharex=True)
+    for ax, metric in zip(axes.flat, titles, strict=True):
+        _level_curves(ax, rows, metric, key)
         _accuracy_axis(ax, "Accuracy" if ax in axes[:, 0] else "")
-    _titles(axes.flat, panels.values())
+    letter_panels(axes.flat, titles.values())
+    names = [network, *map(catalogue.dataset_title, set(rows["dataset"]))]
+    figure.suptitle(", ".join(names), x=0.01, ha="left", size=9)
     _epoch_axis(axes[-1])
-    _level_legend(figure, rows, "vcp", "Absent\nconnections")
+    _level_legend(figure, rows, key, legend)
     return figure
 
 
 def _perturbation_strength(evaluation: pd.DataFrame, entry: catalogue.Figure) -> Figure:
     folds = accuracies(evaluation[evaluation["vcp"] == 0], by=(*CELL, "fold"))
     training = _training_conditions(folds)
-    figure, axes = _panels(2, 4, height=105, sharex="col", sharey=True)
+    figure, axes = panels(2, 4, height=105, sharex="col", sharey=True)
     for row, model in zip(axes, ("fcn", "cnn"), strict=True):
         of_model = folds[folds["model"] == model]
         for ax, perturbation in zip(row, _STRENGTH_AXES, strict=True):
@@ -238,7 +207,7 @@ def _perturbation_strength(evaluation: pd.DataFrame, entry: catalogue.Figure) ->
         ax.xaxis.set_major_locator(MaxNLocator(4, steps=steps))
         ax.set_xlabel(label)
     axes[0, 0].set_ylim(0, 1.03)
-    _titles(axes.flat, (catalogue.AUGMENTATIONS[kind] for kind in _STRENGTH_AXES))
+    letter_panels(axes.flat, (catalogue.AUGMENTATIONS[kind] for kind in _STRENGTH_AXES))
     drawn = {line.get_label(): line for ax in axes.flat for line in ax.get_lines()}
     _legend(figure, [drawn[t] for t in training.values() if t in drawn], "Trained with", below=True)
     return figure
@@ -248,8 +217,13 @@ _DRAWINGS: dict[str, Callable[[pd.DataFrame, catalogue.Figure], Figure]] = {
     "translation_curves": _translation_curves,
     "filter_distance": _filter_distance,
     "quadrant_swap": _quadrant_swap,
+    "six_panels": _augmentation_panels,
     "vcp_curves": _vcp_curves,
     "perturbation_strength": _perturbation_strength,
+    "free_convolution": illustrations.free_convolution,
+    "examples": illustrations.augmentation_examples,
+    "quadrant_swap_example": illustrations.quadrant_swap_example,
+    "filter_rings": illustrations.filter_rings,
 }
 
 
@@ -295,27 +269,14 @@ def _strength_curves(
             trained = (rows["augmentation"] == augmentation) & (rows["level"] == level)
             curve = mean_over_folds(rows[trained], "accuracy", by="strength")
             _curve(ax, curve, title, **_TRAINING_LOOKS[augmentation])
-    _say_if_empty(ax)
-
-
-def _panels(rows: int, columns: int, height: float, width: float = WIDTH, **kwargs):
-    """A figure of lettered panels; sizes in millimetres."""
-    figure = Figure(figsize=(width * MM, height * MM), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False, **kwargs)
-
-
-def _titles(axes: Iterable[Axes], titles: Iterable[str]) -> None:
-    """Letters all panels; the titles go to the first ones, which head the columns."""
-    titles = iter(titles)
-    for letter, ax in zip(ascii_lowercase, axes, strict=False):
-        ax.set_title(f"({letter}) {next(titles, '')}".strip())
+    say_if_empty(ax)
 
 
 def _level_curves(ax: Axes, rows: pd.DataFrame, metric: str, key: str) -> None:
     for level, cell in rows.groupby(key):
         curve = mean_over_folds(cell, metric)
         _curve(ax, curve, f"{level:g}", color=level_colour(level), **_epoch_marker(curve, "o"))
-    _say_if_empty(ax)
+    say_if_empty(ax)
 
 
 def _curve(ax: Axes, curve: pd.DataFrame, label: str, **look) -> None:
@@ -330,11 +291,6 @@ def _curve(ax: Axes, curve: pd.DataFrame, label: str, **look) -> None:
 
 def _epoch_marker(curve: pd.DataFrame, marker: str) -> dict[str, str]:
     return {"marker": marker if len(curve) <= FEW_EPOCHS else ""}
-
-
-def _say_if_empty(ax: Axes) -> None:
-    if not ax.get_lines():
-        ax.text(0.5, 0.5, "not in this study", transform=ax.transAxes, ha="center", color="0.4")
 
 
 def _epoch_axis(axes: Iterable[Axes]) -> None:

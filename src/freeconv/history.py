@@ -1,4 +1,4 @@
-"""What a cell records: columns and types of histories, evaluations and their summary.
+"""What a study records: columns and types of histories, evaluations, summary, and illustrations.
 
 An accuracy is a share of images, 0 to 1; a loss is a mean cross-entropy in nats.
 """
@@ -63,6 +63,38 @@ SUMMARY_SCHEMA = pa.schema(
         *((name, pa.float64()) for name in METRICS),
         ("folds", pa.int64()),
         ("rows", pa.int64()),
+    ]
+)
+
+# A row a (perturbation, strength): the image of a data set as it looks then, `pixels`
+# being the bytes of an array of uint8, height x width x channels.
+EXAMPLES_SCHEMA = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("perturbation", pa.string()),
+        ("strength", pa.float64()),
+        ("height", pa.int64()),
+        ("width", pa.int64()),
+        ("channels", pa.int64()),
+        ("pixels", pa.binary()),
+    ]
+)
+
+# A row a layer with its output of rows x columns x units (dense layers: 1 x 1); kernel
+# size and stride of what is no convolution are 0.
+NETWORKS_SCHEMA = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("model", pa.string()),
+        ("learning_rate", pa.float64()),
+        ("layer", pa.string()),
+        ("kind", pa.string()),
+        ("kernel_size", pa.int64()),
+        ("stride", pa.int64()),
+        ("rows", pa.int64()),
+        ("columns", pa.int64()),
+        ("units", pa.int64()),
+        ("parameters", pa.int64()),
     ]
 )
 

@@ -1,7 +1,7 @@
 """The paper's tables from a summary: a row a level of one augmentation, the best of a column bold.
 
 Tables 1 and 2 (translation), B.1 (edge noise), B.2 (noise) and B.3 (rotation) of Ott et al. (2020),
-as CSV for programs, Markdown for reading and LaTeX for a paper.
+as CSV for programs, Markdown for reading and LaTeX for a paper; and Table A.2, the networks.
 """
 
 from __future__ import annotations
@@ -22,6 +22,20 @@ DIGITS = 5
 """Digits shown after the point: one image of 14,000 is 0.00007."""
 
 _LATEX = str.maketrans({c: rf"\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}"})
+
+_ARCHITECTURES_CAPTION = (
+    "Architectures of the networks. Convolutions: (kernel size, filters, stride). All layers but "
+    "the output use ReLU. Counterpart of Table A.2 of Ott et al. (2020), which does not count "
+    "parameters."
+)
+
+_LAYER_TEXTS = {
+    "input": "Image ({rows} x {columns} x {units})",
+    "convolution": "Convolutional ({kernel_size} x {kernel_size}, {units}, {stride})",
+    "free_convolution": "Free convolutional ({kernel_size} x {kernel_size}, {units}, {stride})",
+    "dense": "Fully connected ({units})",
+    "softmax": "Softmax ({units})",
+}
 
 
 def table(name: str, summary: pd.DataFrame, statistic: str) -> pd.DataFrame:
@@ -94,6 +108,43 @@ def render(name: str, summary: pd.DataFrame, statistic: str, file_format: str) -
     return renderers[file_format](name, table(name, summary, statistic), statistic)
 
 
+def render_architectures(networks: pd.DataFrame, file_format: str) -> str:
+    """Renders Table A.2, the networks of a study, with the parameters of each layer.
+
+    - `csv`: the frame as it is.
+    - `md`, `tex`: as the paper has it, data set by data set, the networks side by side; the format
+      of a convolution is (kernel size, filters, stride).
+
+    Args:
+        networks: By `freeconv.history.NETWORKS_SCHEMA`, of one or more data sets.
+        file_format: `csv`, `md` or `tex`.
+
+    Raises:
+        InputError: If there is no such format.
+    """
+    if file_format not in FORMATS:
+        raise InputError(
+            f"`file_format` must be one of {', '.join(FORMATS)}. Received: {file_format!r}"
+        )
+    if file_format == "csv":
+        return networks.to_csv(index=False)
+    cells = _architecture_cells(networks)
+    if file_format == "md":
+        alignment = ["left", *["left", "right"] * (len(cells.columns) // 2)]
+        text = cells.to_markdown(index=False, disable_numparse=True, colalign=alignment)
+        return f"{_ARCHITECTURES_CAPTION}\n\n{text}\n"
+    cells = cells.map(lambda text: text.translate(_LATEX).replace(" x ", r" $\times$ "))
+    text = cells.style.hide(axis="index").to_latex(
+        hrules=True,
+        column_format="l" + "lr" * (len(cells.columns) // 2),
+        position="tbp",
+        position_float="centering",
+        caption=_ARCHITECTURES_CAPTION,
+        label=f"tab:{catalogue.ARCHITECTURES}",
+    )
+    return f"% Needs \\usepackage{{booktabs}}.\n{text}"
+
+
 def best(values: pd.DataFrame) -> pd.DataFrame:
     """Marks the highest value of each column, all of those that read the same as shown.
 
@@ -117,6 +168,31 @@ def caption(name: str, statistic: str) -> str:
         "Bold: best of a column. "
         f"Counterpart of {entry.paper.replace(', ', ' and ')} of Ott et al. (2020)."
     )
+
+
+def _architecture_cells(networks: pd.DataFrame) -> pd.DataFrame:
+    """The text of Table A.2: a column for the data set, and two for each network."""
+    parts = []
+    for dataset in _ordered(networks["dataset"], catalogue.DATASETS):
+        columns = {}
+        for model in _ordered(networks["model"], catalogue.MODELS):
+            here = (networks["dataset"] == dataset) & (networks["model"] == model)
+            title = catalogue.MODELS[model]
+            columns |= _network_cells(title, networks[here].to_dict("records"))
+        part = pd.DataFrame(columns)
+        part.insert(0, "Data set", [catalogue.dataset_title(dataset), *[""] * (len(part) - 1)])
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _network_cells(title: str, layers: list[dict]) -> dict[str, list[str]]:
+    """Two columns of Table A.2: what the layers of a network are, and their parameters."""
+    texts = [_LAYER_TEXTS[layer["kind"]].format(**layer) for layer in layers]
+    counts = [layer["parameters"] for layer in layers[1:]]
+    return {
+        title: [*texts, "All layers", f"Learning rate: {layers[0]['learning_rate']:g}"],
+        f"{title} parameters": ["", *(f"{count:,}" for count in [*counts, sum(counts)]), ""],
+    }
 
 
 def _csv(name: str, values: pd.DataFrame, statistic: str) -> str:

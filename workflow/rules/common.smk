@@ -80,12 +80,17 @@ def aggregated_files():
 
 
 def table_files():
-    """Every table of the study, by every statistic, in every format."""
+    """Every table of the study in every format; those of accuracies by every statistic."""
     return expand(
         "results/{study}/tables/{statistic}/{table}.{format}",
         study=STUDY.name,
         statistic=catalogue.STATISTICS,
         table=catalogue.tables_of(STUDY),
+        format=["csv", "md", "tex"],
+    ) + expand(
+        "results/{study}/tables/{table}.{format}",
+        study=STUDY.name,
+        table=catalogue.ARCHITECTURES,
         format=["csv", "md", "tex"],
     )
 
@@ -103,11 +108,19 @@ def figure_files():
 def frame_of_figure(wildcards):
     """The records that a figure is drawn from."""
     frame = catalogue.figure(wildcards.figure).frame
+    if frame in catalogue.FRAMES_OF_A_DATASET:
+        frame = f"{frame}/{wildcards.dataset}"
     return f"results/{wildcards.study}/{frame}.parquet"
 
 
-def title_of_figure(wildcards):
-    return catalogue.figure(wildcards.figure).title
+def labels_of_figure(wildcards):
+    """How a report names a figure."""
+    figure = catalogue.figure(wildcards.figure)
+    return {
+        "data set": wildcards.dataset,
+        "figure": figure.title,
+        "paper": figure.paper or "not in the paper",
+    }
 
 
 def title_of_table(wildcards):
@@ -132,6 +145,14 @@ def cell_settings(wildcards):
         fold=int(wildcards.fold),
     )
     return format_arguments(STUDY.settings_of(cell))
+
+
+def network_settings(wildcards):
+    """The networks that learn a data set, as arguments of the script that lists their layers."""
+    training = STUDY.datasets[wildcards.dataset]
+    words = ["--models", *STUDY.models, "--network", training.network]
+    words += ["--learning-rate", format_value(training.learning_rate)]
+    return shlex.join(words)
 
 
 def kept_or_temporary(model):

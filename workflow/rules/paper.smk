@@ -23,6 +23,60 @@ rule table:
         "--statistic {wildcards.statistic:q} --output {output:q} 2> {log:q}"
 
 
+rule architectures:
+    input:
+        expand("results/{{study}}/networks/{dataset}.parquet", dataset=STUDY.datasets),
+    output:
+        report(
+            "results/{study}/tables/architectures.csv",
+            caption="../report/architectures.rst",
+            category="Tables",
+            subcategory="Architectures",
+            labels={"table": "architectures"},
+        ),
+        "results/{study}/tables/architectures.md",
+        "results/{study}/tables/architectures.tex",
+    log:
+        "logs/{study}/tables/architectures.log",
+    conda:
+        "../../envs/analysis.yaml"
+    shell:
+        'python "$FREECONV/scripts/architectures.py" --networks {input:q} '
+        "--output {output:q} 2> {log:q}"
+
+
+rule networks:
+    input:
+        "data/{dataset}.npy",
+    output:
+        "results/{study}/networks/{dataset}.parquet",
+    log:
+        "logs/{study}/networks/{dataset}.log",
+    conda:
+        "../../envs/train.yaml"
+    params:
+        settings=network_settings,
+    shell:
+        'python "$FREECONV/scripts/networks.py" --dataset {wildcards.dataset:q} --data {input:q} '
+        "{params.settings} --output {output:q} 2> {log:q}"
+
+
+rule examples:
+    input:
+        "data/{dataset}.npy",
+    output:
+        "results/{study}/examples/{dataset}.parquet",
+    log:
+        "logs/{study}/examples/{dataset}.log",
+    conda:
+        "../../envs/train.yaml"
+    params:
+        edge_noise=STUDY.protocol.edge_noise,
+    shell:
+        'python "$FREECONV/scripts/examples.py" --dataset {wildcards.dataset:q} --data {input:q} '
+        "--edge-noise {params.edge_noise:q} --output {output:q} 2> {log:q}"
+
+
 rule figure:
     input:
         frame_of_figure,
@@ -32,7 +86,7 @@ rule figure:
             caption="../report/figure.rst",
             category="Figures",
             subcategory="{dataset}",
-            labels={"data set": "{dataset}", "figure": title_of_figure},
+            labels=labels_of_figure,
         ),
         "results/{study}/figures/{dataset}/{figure}.svg",
     log:

@@ -1,0 +1,41 @@
+"""List the layers of the networks that learn a data set."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from freeconv.architecture import network_records
+from freeconv.arguments import run_script
+from freeconv.datasets import class_count, open_dataset
+from freeconv.devices import use_device
+from freeconv.files import write_parquet
+from freeconv.history import NETWORKS_SCHEMA
+from freeconv.models import KINDS, NETWORKS
+
+
+def add_arguments(parser):
+    parser.add_argument("--dataset", required=True, help="name of the data set")
+    parser.add_argument("--data", type=Path, required=True, help="prepared data set (.npy)")
+    parser.add_argument("--models", choices=KINDS, nargs="+", required=True)
+    parser.add_argument("--network", choices=NETWORKS, required=True, help="architecture")
+    parser.add_argument("--learning-rate", type=float, required=True)
+    parser.add_argument("--output", type=Path, required=True, help="layers (.parquet)")
+
+
+def main(arguments):
+    use_device("cpu", threads=1)
+    records = open_dataset(arguments.data)
+    of_dataset = (
+        arguments.network,
+        arguments.learning_rate,
+        records["image"].shape[1:],
+        class_count(records["label"]),
+    )
+    networks = [
+        network_records(arguments.dataset, model, *of_dataset) for model in arguments.models
+    ]
+    write_parquet(pd.concat(networks), arguments.output, NETWORKS_SCHEMA)
+
+
+if __name__ == "__main__":
+    run_script(__doc__, add_arguments, main)

@@ -1,0 +1,45 @@
+"""What the networks of a study are made of, layer by layer, as they were built.
+
+Source: Ott et al. (2020), Table A.2.
+"""
+
+import keras
+import pandas as pd
+
+from freeconv.history import NETWORKS_SCHEMA
+from freeconv.layers import FreeConv2D
+from freeconv.models import build_model
+
+
+def network_records(dataset, model, network, learning_rate, image_shape, classes):
+    """Lists the layers of a network.
+
+    Args:
+        dataset: Name of the data set it learns.
+        model: `cnn` or `fcn`.
+        network: Name of the architecture, see `models.NETWORKS`.
+        learning_rate: That it is trained with.
+        image_shape: `(rows, columns, channels)` of an image.
+        classes: Number of classes.
+
+    Returns:
+        `pandas.DataFrame` by `history.NETWORKS_SCHEMA`, from the image (kind `input`) to the
+        softmax output.
+    """
+    built = build_model(model, network, image_shape, classes)
+    layers = [("image", "input", 0, 0, *image_shape, 0)]
+    layers += [_layer_record(layer) for layer in built.layers if layer.weights]
+    rows = [(dataset, model, learning_rate, *layer) for layer in layers]
+    return pd.DataFrame(rows, columns=NETWORKS_SCHEMA.names)
+
+
+def _layer_record(layer):
+    if isinstance(layer, FreeConv2D | keras.layers.Conv2D):
+        kind = "free_convolution" if isinstance(layer, FreeConv2D) else "convolution"
+        size, stride = layer.kernel_size[0], layer.strides[0]
+        shape = layer.output.shape[1:]
+    else:
+        kind = "softmax" if layer.activation is keras.activations.softmax else "dense"
+        size = stride = 0
+        shape = (1, 1, layer.units)
+    return layer.name, kind, size, stride, *shape, layer.count_params()
