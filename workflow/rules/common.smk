@@ -7,8 +7,8 @@ import sys
 import yaml
 from snakemake.exceptions import WorkflowError
 
-# Jobs find scripts and library in any environment and on any node of a cluster, and
-# their logs hold our lines: of TensorFlow's, errors alone.
+# Jobs find scripts and library in any environment and on any node of a cluster.
+# TensorFlow's notes about the processor are kept out of their logs.
 LIBRARY = f"{workflow.basedir}/src"
 sys.path.insert(0, LIBRARY)
 os.environ.update(
