@@ -4,9 +4,23 @@ from freeconv.config import check_config
 from freeconv.errors import InputError
 
 
-@pytest.mark.parametrize("name", ["config/config.yaml", "config/digits.yaml", "tests/smoke.yaml"])
+@pytest.mark.parametrize(
+    "name",
+    ["config/config.yaml", "config/published.yaml", "config/digits.yaml", "tests/smoke.yaml"],
+)
 def test_our_studies_satisfy_the_schema(read_config, schema, name):
     check_config(read_config(name), schema)
+
+
+def test_published_differs_from_the_paper_in_its_protocol_alone(read_config):
+    paper, published = read_config("config/config.yaml"), read_config("config/published.yaml")
+    assert paper | {"study": "published", "protocol": published["protocol"]} == published
+    assert published["protocol"] == {
+        "glorot_fans": "published",
+        "vcp": "input",
+        "edge_noise": "published",
+        "validation_batches": "whole",
+    }
 
 
 def _set(config, path, value):
