@@ -29,11 +29,15 @@ CELLS = [
 
 
 def snakemake(root, directory, *arguments):
-    """Run the workflow in a folder; standard output and error come back together."""
+    """Run the workflow in a folder; standard output and error come back together.
+
+    Only the interpreter is named: the jobs must find its packages by themselves.
+    """
     command = [sys.executable, "-m", "snakemake", "--snakefile", root / "Snakefile"]
     command += ["--directory", directory, "--cores", "2", *arguments]
     return subprocess.run(
         list(map(str, command)),
+        env={**os.environ, "PATH": os.defpath},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -13,6 +13,8 @@ LIBRARY = f"{workflow.basedir}/src"
 sys.path.insert(0, LIBRARY)
 os.environ.update(
     FREECONV=str(workflow.basedir),
+    # Without conda environments, `python` is the one that Snakemake runs in.
+    PATH=os.pathsep.join([os.path.dirname(sys.executable), os.getenv("PATH", "")]),
     PYTHONPATH=os.pathsep.join([LIBRARY, os.getenv("PYTHONPATH", "")]).rstrip(
         os.pathsep
     ),
