@@ -22,7 +22,7 @@ demo: study ## Train the embedded digits study; ends with tables and figures
 study: $(VENV)/workflow ## Run the study STUDY=config/....yaml
 	$(SNAKEMAKE) --configfile $(STUDY)
 
-report: $(VENV)/workflow ## Write the report of STUDY beside its results
+report: $(VENV)/workflow ## Write the report of STUDY, report.html
 	$(BIN)/snakemake --configfile $(STUDY) --report
 
 test: lint ## Linters, unit tests, and a small study through the whole workflow
