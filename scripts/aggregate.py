@@ -1,4 +1,4 @@
-"""Join the records of all cells of a study, and summarise them."""
+"""Join the records and settings of all cells of a study, and summarise them."""
 
 import logging
 from pathlib import Path
@@ -6,28 +6,44 @@ from pathlib import Path
 import pandas as pd
 
 from freeconv.arguments import run_script
-from freeconv.files import read_parquet, write_parquet
-from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA, SUMMARY_SCHEMA
+from freeconv.files import read_metadata, read_parquet, write_parquet
+from freeconv.history import (
+    EVALUATION_SCHEMA,
+    HISTORY_SCHEMA,
+    SETTINGS_SCHEMA,
+    SUMMARY_SCHEMA,
+)
 from freeconv.summary import summarise
 
 
 def add_arguments(parser):
-    parser.add_argument("--histories", type=Path, nargs="+", required=True, help="of every cell")
-    parser.add_argument("--evaluations", type=Path, nargs="+", required=True, help="of every cell")
+    parser.add_argument(
+        "--cells",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="folders of all cells, with history.parquet and evaluation.parquet each",
+    )
     parser.add_argument("--history", type=Path, required=True, help="joined histories to write")
     parser.add_argument(
         "--evaluation", type=Path, required=True, help="joined evaluations to write"
+    )
+    parser.add_argument(
+        "--settings", type=Path, required=True, help="settings to write, a row a cell"
     )
     parser.add_argument("--summary", type=Path, required=True, help="summary to write")
 
 
 def main(arguments):
-    history = _joined(arguments.histories, HISTORY_SCHEMA)
-    evaluation = _joined(arguments.evaluations, EVALUATION_SCHEMA)
+    histories = [folder / "history.parquet" for folder in arguments.cells]
+    evaluations = [folder / "evaluation.parquet" for folder in arguments.cells]
+    history = _joined(histories, HISTORY_SCHEMA)
+    settings = pd.DataFrame([read_metadata(path)["settings"] for path in histories])
     write_parquet(history, arguments.history, HISTORY_SCHEMA)
-    write_parquet(evaluation, arguments.evaluation, EVALUATION_SCHEMA)
+    write_parquet(_joined(evaluations, EVALUATION_SCHEMA), arguments.evaluation, EVALUATION_SCHEMA)
+    write_parquet(settings, arguments.settings, SETTINGS_SCHEMA)
     write_parquet(summarise(history), arguments.summary, SUMMARY_SCHEMA)
-    logging.info("%d cells, %d epochs", len(arguments.histories), (history["epoch"] > 0).sum())
+    logging.info("%d cells, %d epochs", len(arguments.cells), (history["epoch"] > 0).sum())
 
 
 def _joined(paths, schema):

@@ -7,6 +7,7 @@ from freeconv.arguments import run_script
 from freeconv.figures import draw, save
 from freeconv.files import read_parquet, whole_file
 from freeconv.history import (
+    COMPARISON_SCHEMA,
     EVALUATION_SCHEMA,
     EXAMPLES_SCHEMA,
     HISTORY_SCHEMA,
@@ -18,6 +19,7 @@ SCHEMAS = {
     "history": HISTORY_SCHEMA,
     "evaluation": EVALUATION_SCHEMA,
     "summary": SUMMARY_SCHEMA,
+    "comparison": COMPARISON_SCHEMA,
     "examples": EXAMPLES_SCHEMA,
     "networks": NETWORKS_SCHEMA,
 }

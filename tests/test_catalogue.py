@@ -11,6 +11,8 @@ import pytest
 from docutils.core import publish_doctree
 
 from freeconv import catalogue
+from freeconv.comparison import VERDICTS as COMPARISON_VERDICTS
+from freeconv.conclusions import VERDICTS as CONCLUSION_VERDICTS
 from freeconv.study import VcpGrid
 
 CAPTIONS = Path(__file__).parents[1] / "workflow" / "report"
@@ -32,6 +34,7 @@ ALL_FIGURES = (
     | EXAMPLES
     | SIX_PANELS
     | FCN_ALONE
+    | {"published_numbers"}
 )
 
 
@@ -62,6 +65,11 @@ def study(**changes):
 )
 def test_figures_of_a_study(changes, absent):
     assert set(catalogue.figures_of(study(**changes), "mnist")) == ALL_FIGURES - absent
+
+
+def test_data_sets_without_published_numbers_have_no_figure_of_them():
+    of_digits = catalogue.figures_of(study(datasets={"digits": None}), "digits")
+    assert set(of_digits) == ALL_FIGURES - {"published_numbers"}
 
 
 def test_tables_of_a_study():
@@ -130,6 +138,15 @@ def test_caption_of_architectures():
 
 
 @pytest.mark.parametrize(
+    ("name", "verdicts"),
+    [("comparison", COMPARISON_VERDICTS), ("conclusions", CONCLUSION_VERDICTS)],
+)
+def test_captions_of_findings_explain_every_verdict(name, verdicts):
+    text = caption(f"{name}.rst")
+    assert all(verdict in text for verdict in verdicts)
+
+
+@pytest.mark.parametrize(
     ("kind", "words"),
     [
         ("translation", "leftwards"),
@@ -147,7 +164,9 @@ def test_documentation_lists_every_table_and_figure_and_no_other():
     figures = re.findall(r"`figures/<dataset>/(\w+)`", text)
     assert sorted(figures) == sorted(entry.name for entry in catalogue.FIGURES)
     tables = re.findall(r"`tables/(?:<statistic>/)?(\w+?)(?:_<dataset>)?`", text)
-    assert sorted(tables) == sorted([*(t.name for t in catalogue.TABLES), catalogue.ARCHITECTURES])
+    assert sorted(tables) == sorted(
+        [*(t.name for t in catalogue.TABLES), catalogue.ARCHITECTURES, *catalogue.FINDINGS]
+    )
     for entry in (*catalogue.FIGURES, *catalogue.TABLES):
         assert entry.paper in text
 

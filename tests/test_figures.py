@@ -63,9 +63,22 @@ def networks(rows=9, columns=12):
     )
 
 
+def compared_numbers():
+    """Of each network and verdict one number, of the training accuracy alone."""
+    rows = [
+        ("cnn", 0.99, 0.98, -0.01, 0.02, "agrees", 3),
+        ("fcn", 0.97, 0.93, -0.04, 0.02, "differs", 3),
+        ("fcn", 0.95, 0.96, 0.01, np.nan, "undecided", 1),
+        ("cnn", 0.40, np.nan, np.nan, np.nan, "not run", 0),
+    ]
+    columns = ["model", "published", "ours", "difference", "tolerance", "verdict", "folds"]
+    return pd.DataFrame(rows, columns=columns).assign(dataset="digits", metric="accuracy")
+
+
 def frame_of(name):
     makers = {"history": history, "evaluation": evaluation, "examples": examples}
-    return (makers | {"networks": networks})[catalogue.figure(name).frame]()
+    makers |= {"networks": networks, "comparison": compared_numbers}
+    return makers[catalogue.figure(name).frame]()
 
 
 def select(frame, **values):
@@ -198,6 +211,21 @@ def test_perturbations_start_at_clean_images_and_rotate_by_degrees():
         rows = select(cells, perturbation=perturbation, strength=strength)
         folds = [fold["correct"].sum() / fold["count"].sum() for _, fold in rows.groupby("fold")]
         assert accuracy == pytest.approx(np.mean(folds))
+
+
+def test_published_numbers_are_points_filled_by_verdict():
+    figure = draw("published_numbers", compared_numbers(), "digits")
+    against, _, _, difference, _, _ = figure.axes
+    fills = {"full": (0.99, 0.98, -0.01), "none": (0.97, 0.93, -0.04), "bottom": (0.95, 0.96, 0.01)}
+    for ax, value in ((against, 1), (difference, 2)):
+        points = [line for line in ax.get_lines() if line.get_marker() in ("o", "s")]
+        drawn = {p.get_fillstyle(): (*p.get_xdata(), *p.get_ydata()) for p in points}
+        assert drawn == {fill: (point[0], point[value]) for fill, point in fills.items()}
+    bars = np.concatenate([bar.get_segments() for bar in difference.collections])
+    np.testing.assert_allclose(
+        sorted(bars[:, :, 1].tolist()), [[-0.06, -0.02], [-0.03, 0.01]], atol=1e-12
+    )
+    assert texts(figure) == ["not in this study"] * 4
 
 
 def test_colours_run_from_cool_to_warm_on_a_fixed_scale():

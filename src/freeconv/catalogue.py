@@ -61,6 +61,7 @@ class Needs:
         unaugmented: Whether networks trained without augmentation must be in the study.
         vcp: Whether variable connection patterns must be in the study.
         perturbations: Whether models must be evaluated at any strength of a perturbation.
+        datasets: The data sets that it can be of (`None`: any).
     """
 
     model: str | None = None
@@ -68,9 +69,10 @@ class Needs:
     unaugmented: bool = False
     vcp: bool = False
     perturbations: bool = False
+    datasets: tuple[str, ...] | None = None
 
-    def met_by(self, study: Study) -> bool:
-        """Returns whether the study contains all of it."""
+    def met_by(self, study: Study, dataset: str | None = None) -> bool:
+        """Returns whether the study contains all of it, for one of its data sets if named."""
         levels = study.augmentations.values()
         return (
             (self.model is None or self.model in study.models)
@@ -78,6 +80,7 @@ class Needs:
             and (not self.unaugmented or any(0.0 in grid for grid in levels))
             and (not self.vcp or bool(study.vcp))
             and (not self.perturbations or any(study.evaluation.values()))
+            and (self.datasets is None or dataset in self.datasets)
         )
 
 
@@ -90,8 +93,8 @@ class Figure:
         kind: What it shows; figures of one kind share a drawing function.
         title: Its title for a reader.
         paper: What the paper calls it; empty where the paper has no such figure.
-        frame: The data frame it is drawn from: `history`, `evaluation`, `summary`, or one of
-            `FRAMES_OF_A_DATASET`.
+        frame: The data frame it is drawn from: `history`, `evaluation`, `summary`, `comparison`, or
+            one of `FRAMES_OF_A_DATASET`.
         needs: What a study must contain for it.
     """
 
@@ -238,6 +241,14 @@ FIGURES = (
         frame="evaluation",
         needs=Needs(perturbations=True),
     ),
+    Figure(
+        name="published_numbers",
+        kind="published_numbers",
+        title="Our numbers against the published ones",
+        paper="",
+        frame="comparison",
+        needs=Needs(datasets=("mnist", "cifar10")),
+    ),
 )
 
 TABLES = (
@@ -276,6 +287,10 @@ ARCHITECTURES = "architectures"
 """Name of Table A.2, the networks of a study: it has no accuracies and hence no statistic."""
 
 
+FINDINGS = ("comparison", "conclusions")
+"""Tables that set a study beside the paper: its numbers, and its conclusions."""
+
+
 def figures_of(study: Study, dataset: str) -> list[str]:
     """Returns the names of the figures that a study has for one of its data sets.
 
@@ -291,7 +306,7 @@ def figures_of(study: Study, dataset: str) -> list[str]:
             f"`dataset` must be one of the study's ({', '.join(study.datasets)}). "
             f"Received: {dataset!r}"
         )
-    return [figure.name for figure in FIGURES if figure.needs.met_by(study)]
+    return [figure.name for figure in FIGURES if figure.needs.met_by(study, dataset)]
 
 
 def tables_of(study: Study) -> list[str]:

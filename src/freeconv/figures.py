@@ -41,6 +41,9 @@ _TRAINING_LOOKS = {
     "edge_noise": {"color": "#CC79A7", "linestyle": (0, (6, 1.5, 1, 1.5)), "marker": "v"},
 }
 
+# Verdict -> how the marker of a compared number is filled.
+_VERDICT_FILLS = {"agrees": "full", "undecided": "bottom", "differs": "none"}
+
 # Augmentation or perturbation -> what has happened to the images.
 _SUFFERED = {
     "translation": "translated",
@@ -213,6 +216,54 @@ def _perturbation_strength(evaluation: pd.DataFrame, entry: catalogue.Figure) ->
     return figure
 
 
+def _published_numbers(comparison: pd.DataFrame, entry: catalogue.Figure) -> Figure:
+    figure, axes = panels(2, 3, height=115, sharex="col", height_ratios=(3, 2))
+    for column, (metric, title) in zip(axes.T, catalogue.METRICS.items(), strict=True):
+        _ours_and_published(*column, comparison[comparison["metric"] == metric])
+        column[1].set_xlabel(f"{title}, published")
+    axes[0, 0].set_ylabel("Ours")
+    axes[1, 0].set_ylabel("Ours minus published")
+    letter_panels(axes.flat, (title.split()[0] for title in catalogue.METRICS.values()))
+    grey = {"color": "0.3", "marker": "D", "linestyle": "", "markerfacecoloralt": "white"}
+    _legend(
+        figure,
+        [
+            *(
+                Line2D([], [], **_MODEL_LOOKS[model] | {"linestyle": ""}, label=title)
+                for model, title in catalogue.MODELS.items()
+            ),
+            *(
+                Line2D([], [], **grey, fillstyle=fill, label=verdict)
+                for verdict, fill in _VERDICT_FILLS.items()
+            ),
+        ],
+        below=True,
+    )
+    return figure
+
+
+def _ours_and_published(against: Axes, difference: Axes, rows: pd.DataFrame) -> None:
+    """A point a number in both panels; the lower one has the tolerances, and fits its points."""
+    rows = rows[rows["folds"] > 0]
+    for (model, verdict), numbers in rows.groupby(["model", "verdict"]):
+        look = _MODEL_LOOKS[model] | {"linestyle": "", "markeredgewidth": 0.8}
+        look |= {"fillstyle": _VERDICT_FILLS[verdict], "markerfacecoloralt": "white"}
+        against.plot(numbers["published"], numbers["ours"], **look)
+        difference.plot(numbers["published"], numbers["difference"], **look)
+    for ax in (against, difference):
+        say_if_empty(ax)
+    if rows.empty:
+        return
+    against.axline((rows["published"].iloc[0],) * 2, slope=1, color="0.6", linewidth=0.6, zorder=0)
+    difference.axhline(0, color="0.6", linewidth=0.6, zorder=0)
+    limits = difference.get_ylim()
+    for model, numbers in rows.dropna(subset="tolerance").groupby("model"):
+        bars = {"ecolor": _MODEL_LOOKS[model]["color"], "elinewidth": 0.6, "alpha": 0.4}
+        points = numbers["published"], numbers["difference"]
+        difference.errorbar(*points, numbers["tolerance"], fmt="none", **bars)
+    difference.set_ylim(limits)
+
+
 _DRAWINGS: dict[str, Callable[[pd.DataFrame, catalogue.Figure], Figure]] = {
     "translation_curves": _translation_curves,
     "filter_distance": _filter_distance,
@@ -220,6 +271,7 @@ _DRAWINGS: dict[str, Callable[[pd.DataFrame, catalogue.Figure], Figure]] = {
     "six_panels": _augmentation_panels,
     "vcp_curves": _vcp_curves,
     "perturbation_strength": _perturbation_strength,
+    "published_numbers": _published_numbers,
     "free_convolution": illustrations.free_convolution,
     "examples": illustrations.augmentation_examples,
     "quadrant_swap_example": illustrations.quadrant_swap_example,

@@ -1,9 +1,13 @@
-"""What a study records: columns and types of histories, evaluations, summary, and illustrations.
+"""What a study records: columns and types of everything from its histories to its conclusions.
 
 An accuracy is a share of images, 0 to 1; a loss is a mean cross-entropy in nats.
 """
 
+import dataclasses
+
 import pyarrow as pa
+
+from freeconv.study import CellSettings
 
 CELL_COLUMNS = ("dataset", "model", "augmentation", "level", "vcp", "fold", "seed")
 
@@ -63,6 +67,55 @@ SUMMARY_SCHEMA = pa.schema(
         *((name, pa.float64()) for name in METRICS),
         ("folds", pa.int64()),
         ("rows", pa.int64()),
+    ]
+)
+
+# A row a cell: everything in the configuration that bears on its numbers.
+_ARROW_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+SETTINGS_SCHEMA = pa.schema(
+    [(item.name, _ARROW_TYPES[item.type]) for item in dataclasses.fields(CellSettings)]
+)
+
+# A row a number that the paper published: see `comparison.compare`.
+COMPARISON_SCHEMA = pa.schema(
+    [
+        ("table", pa.string()),
+        ("dataset", pa.string()),
+        ("model", pa.string()),
+        ("augmentation", pa.string()),
+        ("level", pa.float64()),
+        ("metric", pa.string()),
+        ("published", pa.float64()),
+        ("ours", pa.float64()),
+        ("difference", pa.float64()),
+        ("tolerance", pa.float64()),
+        ("verdict", pa.string()),
+        ("folds", pa.int64()),
+        ("epochs", pa.int64()),
+        ("protocol", pa.string()),
+        ("departures", pa.string()),
+    ]
+)
+
+# A row a (data set, criterion of a conclusion): see `conclusions.conclude`.
+CONCLUSIONS_SCHEMA = pa.schema(
+    [
+        ("conclusion", pa.int64()),
+        ("statement", pa.string()),
+        ("dataset", pa.string()),
+        ("statistic", pa.string()),
+        ("value", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("side", pa.string()),
+        ("threshold", pa.float64()),
+        ("source", pa.string()),
+        ("folds", pa.int64()),
+        ("fewest_epochs", pa.int64()),
+        ("most_epochs", pa.int64()),
+        ("protocol", pa.string()),
+        ("verdict", pa.string()),
+        ("conclusion_verdict", pa.string()),
     ]
 )
 

@@ -21,7 +21,8 @@ FORMATS = ("csv", "md", "tex")
 DIGITS = 5
 """Digits shown after the point: one image of 14,000 is 0.00007."""
 
-_LATEX = str.maketrans({c: rf"\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}"})
+LATEX_ESCAPES = str.maketrans({c: rf"\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}"})
+"""For `str.translate`: plain text as LaTeX shows it."""
 
 _ARCHITECTURES_CAPTION = (
     "Architectures of the networks. Convolutions: (kernel size, filters, stride). All layers but "
@@ -133,7 +134,7 @@ def render_architectures(networks: pd.DataFrame, file_format: str) -> str:
         alignment = ["left", *["left", "right"] * (len(cells.columns) // 2)]
         text = cells.to_markdown(index=False, disable_numparse=True, colalign=alignment)
         return f"{_ARCHITECTURES_CAPTION}\n\n{text}\n"
-    cells = cells.map(lambda text: text.translate(_LATEX).replace(" x ", r" $\times$ "))
+    cells = cells.map(lambda text: text.translate(LATEX_ESCAPES).replace(" x ", r" $\times$ "))
     text = cells.style.hide(axis="index").to_latex(
         hrules=True,
         column_format="l" + "lr" * (len(cells.columns) // 2),
@@ -210,7 +211,9 @@ def _markdown(name: str, values: pd.DataFrame, statistic: str) -> str:
 
 
 def _latex(name: str, values: pd.DataFrame, statistic: str) -> str:
-    titles = [tuple(title.translate(_LATEX) for title in head) for head in _titles(name, values)]
+    titles = [
+        tuple(title.translate(LATEX_ESCAPES) for title in head) for head in _titles(name, values)
+    ]
     level = ("",) * (len(titles[0]) - 1) + ("Level",)
     columns = pd.MultiIndex.from_tuples([level, *titles])
     cells = values.reset_index().set_axis(columns, axis="columns")
@@ -224,7 +227,7 @@ def _latex(name: str, values: pd.DataFrame, statistic: str) -> str:
         column_format="r" * len(cells.columns),
         position="tbp",
         position_float="centering",
-        caption=caption(name, statistic).translate(_LATEX),
+        caption=caption(name, statistic).translate(LATEX_ESCAPES),
         label=f"tab:{name}:{statistic}",
     )
     return "% Needs \\usepackage{booktabs}.\n" + _rule_groups(text)

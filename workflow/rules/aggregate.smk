@@ -1,4 +1,4 @@
-# The records of all cells in one file each, and their summary.
+# The records and settings of all cells in one file each, and their summary.
 
 
 rule aggregate:
@@ -8,12 +8,16 @@ rule aggregate:
     output:
         history="results/{study}/history.parquet",
         evaluation="results/{study}/evaluation.parquet",
+        settings="results/{study}/settings.parquet",
         summary="results/{study}/summary.parquet",
     log:
         "logs/{study}/aggregate.log",
     conda:
         "../../envs/analysis.yaml"
+    params:
+        # Folders, each once: a system's longest command would not hold all files by name.
+        cells=cell_files(""),
     shell:
-        'python "$FREECONV/scripts/aggregate.py" --histories {input.histories:q} '
-        "--evaluations {input.evaluations:q} --history {output.history:q} "
-        "--evaluation {output.evaluation:q} --summary {output.summary:q} 2> {log:q}"
+        'python "$FREECONV/scripts/aggregate.py" --cells {params.cells:q} '
+        "--history {output.history:q} --evaluation {output.evaluation:q} "
+        "--settings {output.settings:q} --summary {output.summary:q} 2> {log:q}"

@@ -62,7 +62,7 @@ def wildcard_patterns():
 
 
 def cell_files(name):
-    """A file of every cell of the study."""
+    """A file of every cell of the study; the folders of the cells by an empty name."""
     pattern = f"results/{STUDY.name}/cells/{CELL}/{name}"
     return [
         pattern.format(
@@ -73,11 +73,11 @@ def cell_files(name):
 
 
 def aggregated_files():
-    """The joined records of all cells."""
+    """The joined records of all cells, and what follows from them."""
     return expand(
         "results/{study}/{frame}.parquet",
         study=STUDY.name,
-        frame=["history", "evaluation", "summary"],
+        frame=["history", "evaluation", "settings", "summary", *catalogue.FINDINGS],
     )
 
 
@@ -92,7 +92,7 @@ def table_files():
     ) + expand(
         "results/{study}/tables/{table}.{format}",
         study=STUDY.name,
-        table=catalogue.ARCHITECTURES,
+        table=[catalogue.ARCHITECTURES, *catalogue.FINDINGS],
         format=["csv", "md", "tex"],
     )
 
@@ -123,6 +123,11 @@ def labels_of_figure(wildcards):
         "figure": figure.title,
         "paper": figure.paper or "not in the paper",
     }
+
+
+def category_of_figure(wildcards):
+    compares = catalogue.figure(wildcards.figure).frame == "comparison"
+    return "Comparison with the paper" if compares else "Figures"
 
 
 def title_of_table(wildcards):
@@ -214,7 +219,7 @@ def where_to_look():
     return (
         f"\nStudy {STUDY.name}: {len(STUDY.cells())} cells. Where to look:\n"
         f"  {results}/figures/      curves, filter distances, perturbations (PNG, SVG)\n"
-        f"  {results}/tables/       the paper's tables (CSV, Markdown, LaTeX)\n"
+        f"  {results}/tables/       the paper's tables; comparison and conclusions (CSV, Markdown, LaTeX)\n"
         f"  {results}/*.parquet     history, evaluation and summary of all cells\n"
         f"  logs/{STUDY.name}/        a log a job"
     )

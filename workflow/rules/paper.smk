@@ -77,6 +77,54 @@ rule examples:
         "--edge-noise {params.edge_noise:q} --output {output:q} 2> {log:q}"
 
 
+rule compare:
+    input:
+        history="results/{study}/history.parquet",
+        settings="results/{study}/settings.parquet",
+    output:
+        records="results/{study}/comparison.parquet",
+        csv=report(
+            "results/{study}/tables/comparison.csv",
+            caption="../report/comparison.rst",
+            category="Comparison with the paper",
+            labels={"table": "published and our numbers"},
+        ),
+        md="results/{study}/tables/comparison.md",
+        tex="results/{study}/tables/comparison.tex",
+    log:
+        "logs/{study}/compare.log",
+    conda:
+        "../../envs/analysis.yaml"
+    shell:
+        'python "$FREECONV/scripts/compare.py" --history {input.history:q} '
+        "--settings {input.settings:q} --records {output.records:q} "
+        "--tables {output.csv:q} {output.md:q} {output.tex:q} 2> {log:q}"
+
+
+rule conclude:
+    input:
+        history="results/{study}/history.parquet",
+        settings="results/{study}/settings.parquet",
+    output:
+        records="results/{study}/conclusions.parquet",
+        csv=report(
+            "results/{study}/tables/conclusions.csv",
+            caption="../report/conclusions.rst",
+            category="Conclusions",
+            labels={"table": "verdicts on the paper's conclusions"},
+        ),
+        md="results/{study}/tables/conclusions.md",
+        tex="results/{study}/tables/conclusions.tex",
+    log:
+        "logs/{study}/conclude.log",
+    conda:
+        "../../envs/analysis.yaml"
+    shell:
+        'python "$FREECONV/scripts/conclude.py" --history {input.history:q} '
+        "--settings {input.settings:q} --records {output.records:q} "
+        "--tables {output.csv:q} {output.md:q} {output.tex:q} 2> {log:q}"
+
+
 rule figure:
     input:
         frame_of_figure,
@@ -84,7 +132,7 @@ rule figure:
         report(
             "results/{study}/figures/{dataset}/{figure}.png",
             caption="../report/figure.rst",
-            category="Figures",
+            category=category_of_figure,
             subcategory="{dataset}",
             labels=labels_of_figure,
         ),

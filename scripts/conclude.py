@@ -1,0 +1,38 @@
+"""Judge the conclusions of the paper on a study, as records and as a table."""
+
+import logging
+from pathlib import Path
+
+from freeconv.arguments import run_script
+from freeconv.conclusions import conclude
+from freeconv.files import read_parquet, whole_file, write_parquet
+from freeconv.findings import render_conclusions
+from freeconv.history import CONCLUSIONS_SCHEMA, HISTORY_SCHEMA, SETTINGS_SCHEMA
+
+
+def add_arguments(parser):
+    parser.add_argument("--history", type=Path, required=True, help="joined history of a study")
+    parser.add_argument("--settings", type=Path, required=True, help="settings of its cells")
+    parser.add_argument(
+        "--records", type=Path, required=True, help="conclusions to write (.parquet)"
+    )
+    parser.add_argument(
+        "--tables", type=Path, nargs="+", required=True, help="files to write: .csv, .md, .tex"
+    )
+
+
+def main(arguments):
+    history = read_parquet(arguments.history, HISTORY_SCHEMA)
+    settings = read_parquet(arguments.settings, SETTINGS_SCHEMA)
+    conclusions = conclude(history, settings)
+    write_parquet(conclusions, arguments.records, CONCLUSIONS_SCHEMA)
+    for path in arguments.tables:
+        text = render_conclusions(conclusions, path.suffix.removeprefix("."))
+        with whole_file(path) as partial:
+            partial.write_text(text, encoding="utf-8")
+    counts = conclusions["verdict"].value_counts().to_dict()
+    logging.info("%d criteria: %s", len(conclusions), counts)
+
+
+if __name__ == "__main__":
+    run_script(__doc__, add_arguments, main)

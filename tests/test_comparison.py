@@ -1,0 +1,301 @@
+"""Comparisons with the published numbers: tolerances and verdicts worked out by hand."""
+
+import tomllib
+from math import sqrt
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from freeconv import comparison
+from freeconv.comparison import PUBLISHED_TRAINING, compare, published_values
+from freeconv.findings import render_comparison
+from freeconv.history import COMPARISON_SCHEMA, METRICS, SETTINGS_SCHEMA
+from freeconv.study import CellSettings, Study
+
+# Table 1: 0.991857; Table B.1: 0.98714.
+TRANSLATED = {"dataset": "mnist", "model": "fcn", "augmentation": "translation", "level": 0.1}
+EDGES = TRANSLATED | {"augmentation": "edge_noise", "level": 0.3}
+UNAUGMENTED = TRANSLATED | {"model": "cnn", "augmentation": "none", "level": 0.0}
+
+T = {2: 12.7062, 3: 4.30265}
+"""Quantiles of Student's t at 0.975 for a number of folds, from a printed table."""
+
+
+def epochs(cell, fold, val_accuracy, **columns):
+    """The history of one fold: epoch 0, whose validation accuracy must not count, then the rest."""
+    values = [0.1, *val_accuracy]
+    rows = pd.DataFrame({metric: [np.nan] * len(values) for metric in METRICS})
+    identity = {"vcp": 0.0} | cell
+    return rows.assign(
+        **identity, fold=fold, seed=0, epoch=range(len(values)), val_accuracy=values, **columns
+    )
+
+
+def settings(*cells, **changes):
+    """The paper's own settings of cells, but for changes."""
+    protocol = {"glorot_fans": "published", "vcp_kind": "input", "edge_noise": "published"}
+    strengths = dict.fromkeys(("rotation", "noise", "edge_noise"), 0.1) | {"translation": 0.25}
+    rows = [
+        CellSettings(
+            **{"vcp": 0.0} | cell,
+            fold=0,
+            seed=0,
+            **PUBLISHED_TRAINING["mnist"]
+            | protocol
+            | {"validation_batches": "whole"}
+            | {f"validation_{kind}": strength for kind, strength in strengths.items()}
+            | changes,
+        )
+        for cell in cells
+    ]
+    return pd.DataFrame(map(vars, rows))[SETTINGS_SCHEMA.names]
+
+
+def row_of(compared, table, metric="val_accuracy", **cell):
+    chosen = (compared["table"] == table) & (compared["metric"] == metric)
+    for column, value in cell.items():
+        chosen &= compared[column] == value
+    (index,) = compared.index[chosen]
+    return compared.loc[index]
+
+
+def test_published_values():
+    values = published_values()
+    assert values["table"].value_counts().to_dict() == {
+        "Table 1": 66,
+        "Table 2": 66,
+        "Table B.1": 88,
+        "Table B.2": 88,
+        "Table B.3": 88,
+    }
+    assert values["value"].between(0.2, 1).all()
+    keys = ["table", "dataset", "model", "augmentation", "level", "metric"]
+    assert not values.duplicated(keys).any()
+    numbers = values.set_index(keys)["value"].sort_index()
+    # Read off the paper.
+    table_1 = numbers["Table 1", "mnist", "cnn", "translation"]
+    assert table_1[0.7, "accuracy"] == 0.75263
+    table_2 = numbers["Table 2", "cifar10", "fcn", "translation"]
+    assert table_2[0.4, "val_translation"] == 0.680444
+    assert numbers["Table B.3", "cifar10", "fcn", "rotation", 0.99, "val_accuracy"] == 0.58108
+
+
+def test_level_zero_is_published_alike_in_every_table():
+    zero = published_values().query("level == 0 and metric != 'accuracy'")
+    spans = zero.groupby(["dataset", "model", "metric"])["value"].agg(["size", np.ptp])
+    assert set(spans["size"]) == {4}
+    assert spans["ptp"].max() < 1e-5
+
+
+def test_published_training_is_that_of_the_papers_study(read_config):
+    study = Study.from_config(read_config("config/config.yaml"))
+    assert {name: vars(training) for name, training in study.datasets.items()} == PUBLISHED_TRAINING
+
+
+def test_the_numbers_are_in_the_wheel(root):
+    """Hatchling packs all files of a package that git does not ignore."""
+    project = tomllib.loads((root / "pyproject.toml").read_text())
+    (package,) = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert (root / package / "published_tables.csv").is_file()
+    ignored = (root / ".gitignore").read_text().splitlines()
+    assert not {"*.csv", "published_tables.csv"} & set(ignored)
+
+
+@pytest.mark.parametrize(
+    ("ours", "verdict"),
+    [(0.991857, "agrees"), (0.991857 - 0.0314, "agrees"), (0.991857 - 0.0315, "differs")],
+)
+def test_three_folds_by_hand(ours, verdict):
+    """Medians of folds 0.01 apart: their standard deviation is 0.01."""
+    history = pd.concat(
+        [
+            epochs(TRANSLATED, 0, [ours - 0.01]),
+            epochs(TRANSLATED, 1, [ours - 0.5, ours, ours + 0.001]),
+            epochs(TRANSLATED, 2, [ours + 0.01]),
+        ]
+    )
+    compared = compare(history, settings(TRANSLATED))
+    assert list(compared) == COMPARISON_SCHEMA.names
+    row = row_of(compared, "Table 1", model="fcn", level=0.1)
+    assert row["published"] == 0.991857
+    assert row["ours"] == pytest.approx(ours)  # of five epochs the middle one
+    assert row["difference"] == pytest.approx(ours - 0.991857)
+    assert row["tolerance"] == pytest.approx(T[3] * 0.01 * sqrt(1 / 3 + 1 / 5) + 5e-7, rel=1e-5)
+    assert (row["folds"], row["epochs"]) == (3, 5)
+    assert row["verdict"] == verdict
+
+
+def test_two_folds_by_hand():
+    history = pd.concat([epochs(EDGES, 0, [0.98]), epochs(EDGES, 1, [0.99])])
+    row = row_of(compare(history, settings(EDGES)), "Table B.1", model="fcn", level=0.3)
+    assert row["published"] == 0.98714
+    # Of two values the standard deviation is their difference by the root of 2.
+    expected = T[2] * 0.01 / sqrt(2) * sqrt(1 / 2 + 1 / 5) + 5e-6
+    assert row["tolerance"] == pytest.approx(expected, rel=1e-5)
+    assert row["verdict"] == "agrees"
+
+
+@pytest.mark.parametrize(("ours", "verdict"), [(0.98807, "agrees"), (0.98808, "differs")])
+def test_folds_without_spread_must_agree_as_printed(ours, verdict):
+    cell = UNAUGMENTED | {"model": "fcn"}
+    history = pd.concat([epochs(cell, fold, [ours]) for fold in range(3)])
+    row = row_of(compare(history, settings(cell)), "Table B.2", model="fcn", level=0.0)
+    assert row["published"] == 0.98807
+    assert row["tolerance"] == pytest.approx(5e-6)
+    assert row["verdict"] == verdict
+
+
+def test_one_fold_is_undecided():
+    history = epochs(TRANSLATED, 0, [0.991857])
+    row = row_of(compare(history, settings(TRANSLATED)), "Table 1", model="fcn", level=0.1)
+    assert row["difference"] == 0
+    assert np.isnan(row["tolerance"])
+    assert row["verdict"] == "undecided"
+
+
+def test_cells_and_metrics_that_did_not_run():
+    compared = compare(epochs(TRANSLATED, 0, [0.9]), settings(TRANSLATED))
+    assert len(compared) == 66 + 3 * 44  # all numbers of MNIST, none of CIFAR-10
+    assert compared["verdict"].value_counts().to_dict() == {"not run": 197, "undecided": 1}
+    missing = compared[compared["verdict"] == "not run"]
+    nothing = ["ours", "difference", "tolerance", "protocol", "departures"]
+    assert missing[nothing].isna().all(axis=None)
+    assert not missing[["folds", "epochs"]].any(axis=None)
+
+
+def test_unaugmented_networks_are_level_zero_of_every_table():
+    compared = compare(epochs(UNAUGMENTED, 0, [0.9]), settings(UNAUGMENTED))
+    found = compared[compared["folds"] > 0]
+    assert list(found["table"]) == ["Table 1", "Table B.1", "Table B.2", "Table B.3"]
+    assert set(found["level"]) == {0.0}
+    assert set(found["ours"]) == {0.9}
+
+
+def test_absent_connections_are_not_compared():
+    history = epochs(TRANSLATED | {"vcp": 0.5}, 0, [0.9])
+    assert set(compare(history, settings(TRANSLATED))["verdict"]) == {"not run"}
+
+
+@pytest.mark.parametrize(
+    ("cell", "table", "metric", "changes", "departures"),
+    [
+        (TRANSLATED, "Table 1", "val_accuracy", {}, ""),
+        (
+            TRANSLATED,
+            "Table 1",
+            "val_accuracy",
+            {"epochs": 12, "patience": 12},
+            "epochs: 12 instead of 250, patience: 12 instead of 50",
+        ),
+        # Bears on edge noise alone; on level 0 of its table it does not.
+        (EDGES, "Table B.1", "val_accuracy", {"edge_noise": "paper"}, "edge_noise: paper instead"),
+        (UNAUGMENTED, "Table B.1", "val_accuracy", {"edge_noise": "paper"}, ""),
+        (TRANSLATED, "Table 1", "val_accuracy", {"edge_noise": "paper"}, ""),
+        # Bears on the perturbed validation sets alone.
+        (TRANSLATED, "Table 1", "val_accuracy", {"validation_batches": "all"}, ""),
+        (
+            TRANSLATED,
+            "Table 1",
+            "val_translation",
+            {"validation_batches": "all"},
+            "validation_batches: all instead of whole",
+        ),
+        # Bears on free convolutions alone.
+        (UNAUGMENTED, "Table 1", "val_accuracy", {"glorot_fans": "per_location"}, ""),
+        (
+            TRANSLATED,
+            "Table 1",
+            "val_accuracy",
+            {"glorot_fans": "per_location"},
+            "glorot_fans: per_location instead of published",
+        ),
+        (TRANSLATED, "Table 1", "val_accuracy", {"vcp_kind": "kernel"}, ""),
+    ],
+)
+def test_departures_that_bear_on_a_number(cell, table, metric, changes, departures):
+    history = epochs(cell, 0, [0.9], val_translation=0.5)
+    compared = compare(history, settings(cell, **changes))
+    row = row_of(compared, table, metric, model=cell["model"], level=cell["level"])
+    assert row["departures"].startswith(departures)
+    assert bool(row["departures"]) == bool(departures)
+    for key in ("glorot_fans", "vcp_kind", "edge_noise", "validation_batches"):
+        assert f"{key}: {settings(cell, **changes)[key][0]}" in row["protocol"]
+
+
+def test_tolerance_covers_two_runs_of_the_same_experiment(monkeypatch):
+    """Five folds of the paper and three of ours, drawn alike: 95 of 100 numbers agree."""
+    published = published_values()
+    generator = np.random.default_rng(0)
+    draws = generator.normal(0.5, 0.02, (8, len(published)))
+    drawn = published.assign(value=draws[:5].mean(axis=0), level=np.arange(1, 397) / 1000)
+    monkeypatch.setattr(comparison, "published_values", lambda: drawn)
+    wide = drawn.pivot(
+        index=["dataset", "model", "augmentation", "level"], columns="metric", values="value"
+    )
+    folds = []
+    for fold, values in enumerate(draws[5:]):
+        ours = drawn.assign(value=values).pivot(
+            index=wide.index.names, columns="metric", values="value"
+        )
+        folds.append(ours.reset_index().assign(fold=fold, epoch=1, vcp=0.0))
+    cells = [dict(zip(wide.index.names, cell, strict=True)) for cell in wide.index]
+    compared = compare(pd.concat(folds), settings(*cells))
+    share = (compared["verdict"] == "agrees").mean()
+    assert set(compared["verdict"]) == {"agrees", "differs"}
+    # Our pooled median is here the median of three, which varies a little more than their mean.
+    assert 0.91 < share < 0.98
+
+
+def test_data_sets_that_the_paper_lacks():
+    cell = TRANSLATED | {"dataset": "digits"}
+    compared = compare(epochs(cell, 0, [0.9]), settings(cell))
+    assert compared.empty
+    assert list(compared) == COMPARISON_SCHEMA.names
+    assert render_comparison(compared, "csv").split() == [",".join(COMPARISON_SCHEMA.names)]
+    for file_format in ("md", "tex"):
+        text = render_comparison(compared, file_format)
+        assert "no number of this study's data sets" in text
+        assert "|" not in text
+        assert "begin" not in text
+
+
+def test_markdown():
+    history = pd.concat([epochs(TRANSLATED, 0, [0.98]), epochs(TRANSLATED, 1, [0.99])])
+    compared = compare(history, settings(TRANSLATED, epochs=1))
+    text = render_comparison(compared, "md")
+    lines = text.splitlines()
+    assert "differs (the difference is beyond the tolerance): 0;" in lines[0]
+    assert "not run (the study lacks this cell): 197." in lines[0]
+    assert "edge_noise: published" in lines[0]
+    assert "1: epochs: 1 instead of 250." in lines[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    assert len(rows) == 2 + 198
+    number = ["1", "MNIST", "FCN", "Translation", "0.10", "Validation", "0.99186"]
+    (row,) = (row for row in rows if row[:7] == number)
+    tolerance = T[2] * 0.01 / sqrt(2) * sqrt(0.7)
+    assert row[7:] == ["0.98500", "-0.00686", f"{tolerance:.5f}", "2", "2", "agrees", "1"]
+    assert rows[2][6:] == ["0.99996", "-", "-", "-", "0", "0", "not run", ""]
+    assert "nan" not in text
+
+
+def test_latex():
+    compared = compare(epochs(TRANSLATED, 0, [0.98]), settings(TRANSLATED))
+    text = render_comparison(compared, "tex")
+    assert text.count(r"\begin{longtable}") == text.count(r"\end{longtable}") == 1
+    rows = [line for line in text.splitlines() if line.startswith(("1 &", "B."))]
+    assert len(rows) == 198
+    assert {line.count(" & ") for line in rows} == {13}
+    assert r"glorot\_fans: published" in text
+
+
+def test_csv_parses_back():
+    compared = compare(epochs(TRANSLATED, 0, [0.98]), settings(TRANSLATED))
+    lines = render_comparison(compared, "csv").splitlines()
+    assert lines[0] == ",".join(COMPARISON_SCHEMA.names)
+    assert len(lines) == 199
+
+
+def test_wrong_format_is_named():
+    with pytest.raises(ValueError, match=r"`file_format` must be one of csv, md, tex.*'html'"):
+        render_comparison(compare(epochs(TRANSLATED, 0, [0.98]), settings(TRANSLATED)), "html")

@@ -1,0 +1,413 @@
+"""Conclusions judged on small histories: intervals and verdicts worked out by hand."""
+
+from math import sqrt
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from freeconv.comparison import PUBLISHED_TRAINING, published_values
+from freeconv.conclusions import CRITERIA, STATEMENTS, conclude, interval, together
+from freeconv.findings import render_conclusions
+from freeconv.history import CONCLUSIONS_SCHEMA, METRICS, SETTINGS_SCHEMA
+from freeconv.study import CellSettings
+
+T = {2: 12.7062, 3: 4.30265, 5: 2.77645}
+"""Quantiles of Student's t at 0.975 for a number of values, from a printed table."""
+
+
+def cell(model, augmentation="none", level=0.0, vcp=0.0, folds=(0, 1), dataset="mnist", **metrics):
+    """The history of a cell: a metric has a value a fold, the same at epochs 1 and 2.
+
+    Distances have a pair a fold: at epochs 0 and 2. What epoch 0 says of accuracies must not count.
+    """
+    rows = pd.DataFrame(
+        [(fold, epoch) for fold in folds for epoch in range(3)], columns=["fold", "epoch"]
+    )
+    rows = rows.assign(
+        dataset=dataset, model=model, augmentation=augmentation, level=level, vcp=vcp, seed=0
+    )
+    rows[list(METRICS)] = np.nan
+    for metric, by_fold in metrics.items():
+        for fold, value in zip(folds, by_fold, strict=True):
+            first, *_, last = value if metric.startswith("distance") else (0.5, value)
+            rows.loc[rows["fold"] == fold, metric] = [first, last, last]
+    return rows.sample(frac=1, random_state=0)  # the order of rows must not matter
+
+
+def settings(history):
+    """Settings of every cell; all that counts here are data set and protocol."""
+    strengths = {f"validation_{k}": 0.1 for k in ("translation", "rotation", "noise", "edge_noise")}
+    identity = ["dataset", "model", "augmentation", "level", "vcp", "fold"]
+    rows = [
+        CellSettings(
+            **row,
+            seed=0,
+            **PUBLISHED_TRAINING["mnist"],
+            glorot_fans="published",
+            vcp_kind="kernel",
+            edge_noise="paper",
+            validation_batches="all",
+            **strengths,
+        )
+        for row in history[identity].drop_duplicates().to_dict("records")
+    ]
+    return pd.DataFrame(map(vars, rows))[SETTINGS_SCHEMA.names]
+
+
+def judge(*cells, words, conclusion):
+    """The row of the one criterion of a conclusion whose statistic has these words."""
+    history = pd.concat(cells)
+    judged = conclude(history, settings(history))
+    (index,) = judged.index[
+        (judged["conclusion"] == conclusion) & judged["statistic"].str.contains(words, regex=False)
+    ]
+    return judged.loc[index]
+
+
+@pytest.mark.parametrize(
+    ("values", "margin"),
+    [
+        ([0.1, 0.3], T[2] * 0.1),  # standard error: 0.2 / root 2 / root 2
+        ([0.1, 0.2, 0.3], T[3] * 0.1 / sqrt(3)),
+        ([1, 2, 3, 4, 5], T[5] * sqrt(10 / 4) / sqrt(5)),
+    ],
+)
+def test_intervals_by_hand(values, margin):
+    low, high = interval(pd.Series(values))
+    mean = sum(values) / len(values)
+    np.testing.assert_allclose([low, high], [mean - margin, mean + margin], rtol=1e-5)
+
+
+def test_one_fold_has_no_interval():
+    assert np.isnan(interval(pd.Series([0.5]))).all()
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "verdict"),
+    [
+        (["reproduced"] * 2, "reproduced"),
+        (["reproduced", "not reproduced", "not covered"], "not reproduced"),
+        (["undecided", "reproduced"], "undecided"),
+        (["reproduced", "not covered"], "undecided"),
+        (["not covered"] * 2, "not covered"),
+    ],
+)
+def test_verdict_of_all_criteria(verdicts, verdict):
+    assert together(pd.Series(verdicts)) == verdict
+
+
+@pytest.mark.parametrize(
+    ("validation", "verdict", "low", "high"),
+    [
+        # Gaps to a training accuracy of 1: 0.35 and 0.351; 0.20 and 0.201; 0.2 and 0.4.
+        ((0.65, 0.649), "reproduced", 0.3505 - T[2] * 0.0005, 0.3505 + T[2] * 0.0005),
+        ((0.80, 0.799), "not reproduced", 0.2005 - T[2] * 0.0005, 0.2005 + T[2] * 0.0005),
+        ((0.80, 0.600), "undecided", 0.3 - T[2] * 0.1, 0.3 + T[2] * 0.1),
+    ],
+)
+def test_overfitting_above_a_threshold(validation, verdict, low, high):
+    trained = {"accuracy": (1, 1), "val_accuracy": validation, "dataset": "cifar10"}
+    row = judge(cell("fcn", **trained), conclusion=1, words="FCN")
+    assert (row["side"], row["threshold"]) == ("above", 0.3)
+    np.testing.assert_allclose([row["low"], row["high"]], [low, high], rtol=1e-5)
+    assert (row["folds"], row["verdict"]) == (2, verdict)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "threshold", "verdict"),
+    [("mnist", 0.002, "not reproduced"), ("cifar10", 0.045, "reproduced"), ("digits", 0.045, None)],
+)
+def test_deficit_below_a_threshold_of_the_data_set(dataset, threshold, verdict):
+    trained = {"augmentation": "translation", "level": 0.1, "dataset": dataset}
+    row = judge(
+        cell("cnn", **trained, val_accuracy=(0.99, 0.98)),
+        cell("fcn", **trained, val_accuracy=(0.96, 0.95)),  # 0.03 less in both folds
+        conclusion=2,
+        words="CNN minus FCN",
+    )
+    assert row["value"] == pytest.approx(0.03)
+    assert (row["side"], row["threshold"]) == ("below", threshold)
+    assert row["verdict"] == (verdict or "reproduced")
+
+
+def test_accuracy_of_a_fold_is_its_median_over_trained_epochs():
+    history = cell("fcn", folds=(0,), accuracy=(1,), val_accuracy=(0,))
+    history.loc[history["epoch"] > 0, "val_accuracy"] = [0.2, 0.6]
+    assert judge(history, conclusion=1, words="FCN")["value"] == pytest.approx(0.6)
+
+
+def test_one_fold_is_undecided_and_shows_its_value():
+    row = judge(
+        cell("fcn", folds=(3,), accuracy=(1,), val_accuracy=(0.5,)), conclusion=1, words="FCN"
+    )
+    assert (row["value"], row["folds"], row["verdict"]) == (0.5, 1, "undecided")
+    assert np.isnan([row["low"], row["high"]]).all()
+
+
+def test_only_folds_with_all_cells_count():
+    unaugmented = cell("fcn", folds=(0, 1, 2), val_accuracy=[0.9] * 3, val_translation=[0.3] * 3)
+    translated = cell(
+        "fcn",
+        "translation",
+        0.3,
+        folds=(1, 2, 4),
+        val_accuracy=[0.9] * 3,
+        val_translation=[0.8, 0.7, 0.1],
+    )
+    row = judge(unaugmented, translated, conclusion=3, words="minus with translation 0.3")
+    assert row["folds"] == 2
+    assert row["value"] == pytest.approx(((0.6 - 0.1) + (0.6 - 0.2)) / 2)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "level", "threshold"), [("mnist", 0.3, 0.0035), ("cifar10", 0.4, 0.025)]
+)
+@pytest.mark.parametrize(("share", "verdict"), [(0.9, "reproduced"), (1.1, "not reproduced")])
+def test_gap_under_translation(dataset, level, threshold, share, verdict):
+    gap = threshold * share
+    accuracies = {"val_accuracy": (0.9, 0.8), "val_translation": (0.9 - gap, 0.8 - gap)}
+    row = judge(
+        cell("fcn", "translation", level, dataset=dataset, **accuracies),
+        conclusion=3,
+        words=f"FCN, translation {level}",
+    )
+    assert row["value"] == pytest.approx(gap)
+    assert (row["threshold"], row["verdict"]) == (threshold, verdict)
+
+
+def distances(augmentation, level, *changes, start=1.0):
+    """An FCN whose distances change by a share, the same at both radii unless two are given."""
+    near, far = changes if len(changes) == 2 else changes * 2
+    return cell(
+        "fcn",
+        augmentation,
+        level,
+        distance_1=[(start, start * (1 + near))] * 2,
+        distance_4=[(start, start * (1 + far))] * 2,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "cells", "value", "verdict"),
+    [
+        # Translation of 0.4 and more: the highest of both radii and all levels counts.
+        (
+            "Translation 0.4",
+            [("translation", 0.3, 0.5), ("translation", 0.4, -0.1), ("translation", 0.9, -0.3)],
+            -0.1,
+            "reproduced",
+        ),
+        (
+            "Translation 0.4",
+            [("translation", 0.4, -0.2), ("translation", 0.9, -0.3, 0.05)],
+            0.05,
+            "not reproduced",
+        ),
+        ("Translation 0.4", [("translation", 0.3, -0.5)], None, "not covered"),
+        ("No augmentation", [("none", 0.0, 0.2, 0.1)], 0.1, "reproduced"),
+        ("No augmentation", [("none", 0.0, 0.2, -0.1)], -0.1, "not reproduced"),
+        ("rotation", [("rotation", 0.1, 0.2), ("rotation", 0.99, 0.1)], 0.1, "reproduced"),
+        ("rotation", [("rotation", 0.1, 0.2), ("rotation", 0.99, -0.1)], -0.1, "not reproduced"),
+        # Level 0 alone is no rotation and no noise.
+        ("rotation", [("none", 0.0, 0.2)], None, "not covered"),
+        ("Noise below", [("none", 0.0, 0.2)], None, "not covered"),
+        ("Noise below", [("noise", 0.7, 0.1), ("noise", 0.8, -0.1)], 0.1, "reproduced"),
+        ("Noise 0.8", [("noise", 0.7, 0.1), ("noise", 0.8, -0.1)], -0.1, "reproduced"),
+        ("Noise 0.8", [("noise", 0.8, -0.1), ("noise", 0.9, 0.1)], 0.1, "not reproduced"),
+    ],
+)
+def test_changes_of_the_distance(words, cells, value, verdict):
+    row = judge(*(distances(*c) for c in cells), conclusion=4, words=words)
+    assert row["verdict"] == verdict
+    assert row["value"] == pytest.approx(value) if value is not None else np.isnan(row["value"])
+
+
+@pytest.mark.parametrize(
+    ("conclusion", "words", "condition", "metrics"),
+    [
+        (4, "levels of rotation", "level", {"distance_1": (1, 2), "distance_4": (1, 2)}),
+        (4, "radius 4 minus", "level", {"distance_1": (1, 2), "distance_4": (1, 3)}),
+        (5, "levels of rotation", "level", {"val_accuracy": 0.9, "val_translation": 0.1}),
+        (7, "up to 80 %", "vcp", {"val_accuracy": 0.9}),
+    ],
+)
+def test_a_fold_that_lacks_a_level_is_left_out(conclusion, words, condition, metrics):
+    """What is said of all levels is not judged on some; fold 2 ran two of three."""
+    augmentation = "rotation" if "rotation" in words else "translation"
+    base = {"augmentation": augmentation, "level": 0.3}
+    conditions = [(0.0 if condition == "vcp" else 0.3, 3), (0.5, 2), (0.8, 3)]
+    cells = []
+    for value, count in conditions:
+        values = {metric: [value] * count for metric, value in metrics.items()}
+        trained = base | {condition: value, "folds": range(count)}
+        cells.append(cell("fcn", **trained, **values))
+    assert judge(*cells, conclusion=conclusion, words=words)["folds"] == 2
+
+
+@pytest.mark.parametrize(
+    ("near", "verdict"), [(0.1, "reproduced"), (0.3, "not reproduced"), (0.2, "undecided")]
+)
+def test_nearer_filters_are_more_alike_at_every_level(near, verdict):
+    """Of level 0 the farther filters are 0.4 farther; of level 0.5, `0.2 - near`."""
+    row = judge(
+        distances("none", 0.0, 0.1, 0.5),
+        distances("translation", 0.5, near, 0.2),
+        distances("rotation", 0.5, 0.9, 0.1),  # has no part in this
+        conclusion=4,
+        words="radius 4 minus",
+    )
+    assert row["value"] == pytest.approx(0.2 - near)
+    assert row["verdict"] == verdict
+
+
+@pytest.mark.parametrize(
+    ("translated", "value", "verdict"),
+    [((0.2, 0.3), 0.625, "reproduced"), ((0.2, 0.4), 0.5, "not reproduced")],
+)
+def test_smallest_loss_of_all_levels(translated, value, verdict):
+    levels = [
+        cell("fcn", "noise", level, val_accuracy=[0.8] * 2, val_translation=[accuracy] * 2)
+        for level, accuracy in zip((0.1, 0.9), translated, strict=True)
+    ]
+    row = judge(*levels, conclusion=5, words="levels of noise")
+    assert row["value"] == pytest.approx(value)
+    assert (row["threshold"], row["verdict"]) == (0.6, verdict)
+    unlike = judge(*levels, conclusion=5, words="levels of edge noise")
+    assert unlike["verdict"] == "not covered"
+
+
+@pytest.mark.parametrize(
+    ("fcn", "verdict"),
+    [((0.34, 0.33), "reproduced"), ((0.48, 0.47), "not reproduced"), ((0.3, 0.5), "undecided")],
+)
+def test_quadrant_swap(fcn, verdict):
+    row = judge(
+        cell("cnn", val_quadrant_swap=(0.47, 0.46)),
+        cell("fcn", val_quadrant_swap=fcn),
+        conclusion=6,
+        words="CNN minus FCN",
+    )
+    assert row["value"] == pytest.approx(0.465 - sum(fcn) / 2)
+    assert row["verdict"] == verdict
+
+
+def connections(accuracies):
+    """FCNs at 0.3 translation: probability of absence -> accuracy, in fold 1 0.01 less."""
+    return [
+        cell("fcn", "translation", 0.3, vcp, val_accuracy=(accuracy, accuracy - 0.01))
+        for vcp, accuracy in accuracies.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "value", "verdict"),
+    [
+        ({0.0: 0.98, 0.5: 0.965, 0.8: 0.97, 0.9: 0.5}, 0.015, "reproduced"),
+        ({0.0: 0.98, 0.5: 0.95, 0.8: 0.97}, 0.03, "not reproduced"),
+        ({0.0: 0.98, 0.5: 0.97}, None, "not covered"),
+        ({0.5: 0.98, 0.8: 0.97}, None, "not covered"),
+    ],
+)
+def test_connections_up_to_80_percent(accuracies, value, verdict):
+    others = cell("fcn", "translation", 0.5, val_accuracy=(0.1, 0.1))  # not trained alike
+    row = judge(*connections(accuracies), others, conclusion=7, words="up to 80 %")
+    assert row["verdict"] == verdict
+    assert row["value"] == pytest.approx(value) if value is not None else np.isnan(row["value"])
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "value", "verdict"),
+    [
+        ({0.0: 0.98, 0.9: 0.9, 0.99: 0.5}, 0.4 - 0.08, "reproduced"),
+        ({0.0: 0.98, 0.9: 0.7, 0.99: 0.6}, 0.1 - 0.28, "not reproduced"),
+        ({0.0: 0.98, 0.8: 0.7, 0.99: 0.6}, None, "not covered"),
+    ],
+)
+def test_collapse_beyond_90_percent(accuracies, value, verdict):
+    row = judge(*connections(accuracies), conclusion=7, words="90 % to 99 %")
+    assert row["verdict"] == verdict
+    assert row["value"] == pytest.approx(value) if value is not None else np.isnan(row["value"])
+
+
+def test_the_papers_own_tables_reproduce_what_it_concludes_from_them():
+    """Thresholds are on the right side of the published numbers; other cells are not in them."""
+    published = published_values()
+    published["augmentation"] = published["augmentation"].mask(published["level"] == 0, "none")
+    keys = ["dataset", "model", "augmentation", "level"]
+    numbers = published.drop_duplicates([*keys, "metric"])
+    numbers = numbers.pivot(index=keys, columns="metric", values="value").reset_index()
+    history = pd.concat(
+        [numbers.assign(vcp=0.0, fold=fold, epoch=1, seed=0) for fold in range(5)]
+    ).reindex(columns=[*keys, "vcp", "fold", "epoch", "seed", *METRICS])
+    judged = conclude(history, settings(history))
+    verdicts = judged.groupby("conclusion")["conclusion_verdict"].unique()
+    for conclusion, verdict in verdicts.items():
+        assert list(verdict) == ["not covered" if conclusion in (4, 6, 7) else "reproduced"]
+    assert set(judged["dataset"]) == {"mnist", "cifar10"}
+
+
+def test_frame_of_conclusions():
+    history = pd.concat(
+        [
+            cell("fcn", accuracy=(1, 1), val_accuracy=(0.9, 0.8)),
+            cell("cnn", accuracy=(1, 1), val_accuracy=(0.9, 0.8), dataset="digits"),
+        ]
+    )
+    history = history[(history["dataset"] == "mnist") | (history["epoch"] < 2)]
+    judged = conclude(history, settings(history))
+    assert list(judged) == CONCLUSIONS_SCHEMA.names
+    assert list(judged["dataset"].unique()) == ["mnist", "digits"]
+    for _, rows in judged.groupby("dataset"):
+        assert set(rows["conclusion"]) == set(STATEMENTS)
+    for dataset, epochs in {"mnist": 2, "digits": 1}.items():
+        rows = judged[judged["dataset"] == dataset]
+        assert set(rows["fewest_epochs"]) == set(rows["most_epochs"]) == {epochs}
+    assert set(judged["protocol"]) == {
+        "glorot_fans: published, vcp_kind: kernel, edge_noise: paper, validation_batches: all"
+    }
+    # Of the criteria of the first conclusion, one for each network, one is covered.
+    first = judged[(judged["conclusion"] == 1) & (judged["dataset"] == "mnist")]
+    assert set(first["conclusion_verdict"]) == {"undecided"}
+
+
+def test_every_criterion_says_what_the_paper_says():
+    for criterion in CRITERIA:
+        assert criterion.side in ("above", "below")
+        assert "section" in criterion.source or "appendix" in criterion.source
+    assert {c.conclusion for c in CRITERIA} == set(STATEMENTS) == set(range(1, 8))
+
+
+@pytest.fixture
+def judged():
+    history = cell("fcn", accuracy=(1, 1), val_accuracy=(0.9, 0.8))
+    return conclude(history, settings(history))
+
+
+def test_markdown(judged):
+    text = render_conclusions(judged, "md")
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [[part.strip() for part in line.strip("|").split("|")] for line in lines]
+    overview, criteria = cells[:9], cells[9:]
+    assert overview[0] == ["No.", "Conclusion", "MNIST"]
+    assert overview[2] == ["1", STATEMENTS[1], "undecided"]
+    assert overview[5] == ["4", STATEMENTS[4], "not covered"]
+    (row,) = (c for c in criteria if c[2].startswith("FCN, no augmentation: training"))
+    low, high = 0.15 - T[2] * 0.05, 0.15 + T[2] * 0.05
+    interval_text = f"{low:+.5f} to {high:+.5f}"
+    assert row[3:9] == ["+0.15000", interval_text, "above 0", "undecided", "2", "2"]
+    assert "nan" not in text
+
+
+def test_latex(judged):
+    text = render_conclusions(judged, "tex")
+    assert text.count(r"\begin{longtable}") == text.count(r"\end{longtable}") == 2
+    assert text.count("{") == text.count("}")
+    rows = [line for line in text.splitlines() if "& MNIST &" in line]
+    assert len(rows) == len(judged)
+    assert {line.count(" & ") for line in rows} == {9}
+    assert r"up to 80 \% of connections" in text
+
+
+def test_csv(judged):
+    assert render_conclusions(judged, "csv").splitlines()[0] == ",".join(CONCLUSIONS_SCHEMA.names)
