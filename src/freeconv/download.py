@@ -20,6 +20,8 @@ import requests
 import urllib3
 from tqdm import tqdm
 
+from freeconv.errors import InputError
+
 CONTENTS = ("raw", "gunzipped")
 """What a digest is taken of: the file as it is, or what it uncompresses to."""
 
@@ -33,7 +35,7 @@ PASSING_STATUSES = (408, 425, 429, 500, 502, 503, 504)
 logger = logging.getLogger(__name__)
 
 
-class DownloadError(OSError):
+class DownloadError(InputError):
     """A file could not be had from any source; the message says why and what to do."""
 
 
