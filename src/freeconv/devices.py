@@ -8,8 +8,6 @@ from freeconv.errors import InputError
 
 log = logging.getLogger(__name__)
 
-DEVICES = ("auto", "gpu", "cpu")
-
 
 def use_device(requested, threads):
     """Choose the device of this process; to be called before anything is computed.

@@ -1,8 +1,8 @@
 """The compiled loops: a training epoch, and measuring a network on perturbed images.
 
 Images stay where the network is, as uint8; shuffling, gathering, augmentation and
-the training step run inside one compiled graph. This module is the only one that
-speaks to TensorFlow directly.
+the training step run inside one compiled graph. This module and `devices` are the
+only ones that speak to TensorFlow directly.
 """
 
 from typing import NamedTuple
