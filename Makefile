@@ -4,7 +4,7 @@
 
 PYTHON ?= python3
 CORES ?= all
-STUDY ?= config/digits.yaml
+STUDY ?= config/demo.yaml
 VENV := .venv
 BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
@@ -16,8 +16,8 @@ PYTHON_FILES := scripts src tests
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: STUDY = config/digits.yaml
-demo: study ## Train the embedded digits study; ends with tables and figures
+demo: STUDY = config/demo.yaml
+demo: study ## Train the demo, a study of embedded digits; ends with tables and figures
 
 study: $(VENV)/workflow ## Run the study STUDY=config/....yaml
 	$(SNAKEMAKE) --configfile $(STUDY)

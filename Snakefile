@@ -1,5 +1,5 @@
 # FreeConv: trains the cells of a study and turns them into tables, figures and a report.
-# A study is a configuration file: snakemake --configfile config/digits.yaml
+# A study is a configuration file: snakemake --configfile config/demo.yaml
 
 from snakemake.utils import min_version
 

@@ -41,15 +41,16 @@ def main(arguments):
     settings = CellSettings(**read_metadata(arguments.history)["settings"])
     strengths = {kind: list(map(float, values)) for kind, *values in arguments.strengths}
     device = use_device(arguments.device, arguments.threads)
+    splits = read_splits(arguments.data, arguments.folds, settings.fold)
     evaluation = evaluate_model(
         settings,
         load_model(arguments.model_file),
         best_epoch(history),
-        read_splits(arguments.data, arguments.folds, settings.fold).validation,
+        splits.validation,
         sweep_conditions(strengths),
         arguments.seed,
     )
-    run = describe_run(settings, device)
+    run = describe_run(settings, splits, device)
     write_parquet(evaluation, arguments.output, EVALUATION_SCHEMA, run)
 
 

@@ -18,6 +18,9 @@ def add_arguments(parser):
     parser.add_argument("--data", type=Path, required=True, help="prepared data set (.npy)")
     parser.add_argument("--models", choices=KINDS, nargs="+", required=True)
     parser.add_argument("--network", choices=NETWORKS, required=True, help="architecture")
+    parser.add_argument(
+        "--layers", type=int, required=True, help="convolutions of it that are used"
+    )
     parser.add_argument("--learning-rate", type=float, required=True)
     parser.add_argument("--output", type=Path, required=True, help="layers (.parquet)")
 
@@ -27,6 +30,7 @@ def main(arguments):
     records = open_dataset(arguments.data)
     of_dataset = (
         arguments.network,
+        arguments.layers,
         arguments.learning_rate,
         records["image"].shape[1:],
         class_count(records["label"]),

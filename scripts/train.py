@@ -28,10 +28,12 @@ def main(arguments):
 
     settings = parse_settings(CellSettings, arguments)
     device = use_device(arguments.device, arguments.threads)
-    cell = train_cell(settings, read_splits(arguments.data, arguments.folds, settings.fold))
+    splits = read_splits(arguments.data, arguments.folds, settings.fold)
+    cell = train_cell(settings, splits)
     with whole_file(arguments.model_file) as partial:
         cell.model.save(partial)
-    write_parquet(cell.history, arguments.history, HISTORY_SCHEMA, describe_run(settings, device))
+    run = describe_run(settings, splits, device)
+    write_parquet(cell.history, arguments.history, HISTORY_SCHEMA, run)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def schema():
 def read_config():
     """The configuration of a study as the workflow sees it: data sources and study."""
 
-    def read(name="config/digits.yaml"):
+    def read(name="config/demo.yaml"):
         sources = yaml.safe_load((ROOT / "config/datasets.yaml").read_text())
         return sources | yaml.safe_load((ROOT / name).read_text())
 

@@ -1,12 +1,17 @@
+from pathlib import Path
+
 import pytest
 
 from freeconv.config import check_config
 from freeconv.errors import InputError
 
+CONFIG = Path(__file__).parent.parent / "config"
+STUDIES = sorted(path for path in CONFIG.glob("*.yaml") if path.name != "datasets.yaml")
+
 
 @pytest.mark.parametrize(
     "name",
-    ["config/config.yaml", "config/published.yaml", "config/digits.yaml", "tests/smoke.yaml"],
+    ["tests/smoke.yaml", *(f"config/{path.name}" for path in STUDIES)],
 )
 def test_our_studies_satisfy_the_schema(read_config, schema, name):
     check_config(read_config(name), schema)

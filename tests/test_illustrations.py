@@ -195,7 +195,7 @@ def test_free_convolution_counts_by_hand():
 def test_layers_of_the_networks_by_hand():
     from freeconv.architecture import network_records
 
-    layers = network_records("mnist", "fcn", "mnist", 0.001, (28, 28, 1), 10)
+    layers = network_records("mnist", "fcn", "mnist", 3, 0.001, (28, 28, 1), 10)
     assert list(layers.columns) == NETWORKS_SCHEMA.names
     assert set(layers["learning_rate"]) == {0.001}
     assert layers[["kind", "rows", "columns", "units"]].to_numpy().tolist() == [
@@ -214,7 +214,7 @@ def test_layers_of_the_networks_by_hand():
         (4 * 4 * 128 + 1) * 1024,
         (1024 + 1) * 10,
     ]
-    shared = network_records("cifar10", "cnn", "cifar10", 0.0001, (32, 32, 3), 10)
+    shared = network_records("cifar10", "cnn", "cifar10", 3, 0.0001, (32, 32, 3), 10)
     assert shared["parameters"].tolist()[1:4] == [
         (25 * 3 + 1) * 64,
         (25 * 64 + 1) * 128,

@@ -59,6 +59,17 @@ def test_networks_of_table_a2(kind, dataset):
     assert model.count_params() == parameters + (units + 1) * hidden + (hidden + 1) * 10
 
 
+@pytest.mark.parametrize("kind", ["cnn", "fcn"])
+def test_two_of_three_layers(kind):
+    """What is left out is the convolution nearest to the output (Table A.1)."""
+    model = build_model(kind, "mnist", INPUTS["mnist"], 10, layers=2)
+    names = [layer.name for layer in model.layers[1:]]
+    assert names == [*CONVOLUTIONS[:2], "flatten", "hidden", "output"]
+    assert model.get_layer("conv2").output.shape == (None, *OUTPUTS["mnist"][1])
+    whole = build_model(kind, "mnist", INPUTS["mnist"], 10, layers=3)
+    assert whole.count_params() == build_model(kind, "mnist", INPUTS["mnist"], 10).count_params()
+
+
 @pytest.mark.parametrize(
     ("kind", "layer_type"), [("cnn", keras.layers.Conv2D), ("fcn", FreeConv2D)]
 )
@@ -206,6 +217,8 @@ def test_table_a2_is_complete():
     ("arguments", "message"),
     [
         ({"kind": "mlp"}, r"`kind` must be one of \('cnn', 'fcn'\).*kind='mlp'"),
+        ({"layers": 0}, "`layers` must be from 1 to 3. Received: layers=0"),
+        ({"layers": 4}, "`layers` must be from 1 to 3. Received: layers=4"),
         ({"network": "imagenet"}, "`network` must be one of .*'mnist'.*'imagenet'"),
         ({"vcp_kind": "both"}, "`vcp_kind` must be one of .*'both'"),
         ({"glorot_fans": "conv"}, "`glorot_fans` must be one of .*'conv'"),

@@ -24,6 +24,7 @@ SETTINGS = CellSettings(
     fold=1,
     seed=11,
     network="mnist",
+    layers=3,
     learning_rate=0.001,
     batch_size=32,
     epochs=2,
@@ -114,6 +115,27 @@ def test_distances_are_null_where_they_have_no_meaning(splits):
         history = train_cell(replace(SETTINGS, epochs=1, **change), splits).history
         assert history[names].isna().all(axis=None)
         assert history["val_loss"].notna().all()
+
+
+def test_the_digest_of_a_cell_tells_images_labels_and_folds_apart(splits):
+    (images, labels), validation = splits.training, splits.validation
+    others = [
+        splits._replace(training=Split(images[::-1], labels)),
+        splits._replace(training=Split(images, labels[::-1])),
+        splits._replace(training=Split(images[1:], labels[1:])),
+        splits._replace(training=validation, validation=splits.training),
+    ]
+    digests = {splits.digest(), *(other.digest() for other in others)}
+    assert len(digests) == 5
+    assert splits.digest() == Splits(*splits).digest()
+
+
+def test_a_diverged_network_is_recorded_and_stops(splits):
+    """At this rate all weights are infinite after a step, and their products no numbers."""
+    settings = replace(SETTINGS, learning_rate=1e38, epochs=9, patience=9)
+    history = train_cell(settings, splits).history
+    assert history["epoch"].tolist() == [0, 1]
+    assert history["loss"].isna().all()
 
 
 def test_training_stops_after_patience(splits):

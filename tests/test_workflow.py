@@ -93,6 +93,7 @@ def test_a_cell_says_where_it_comes_from(results, study):
     )
     assert metadata["settings"] == vars(study.settings_of(cell))
     assert metadata["device"] == "cpu, 1 thread"
+    assert re.fullmatch("[0-9a-f]{64}", metadata["data"])
     assert {"keras", "numpy", "python", "tensorflow"} <= metadata["versions"].keys()
 
 

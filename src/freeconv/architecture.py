@@ -11,13 +11,14 @@ from freeconv.layers import FreeConv2D
 from freeconv.models import build_model
 
 
-def network_records(dataset, model, network, learning_rate, image_shape, classes):
+def network_records(dataset, model, network, layers, learning_rate, image_shape, classes):
     """Lists the layers of a network.
 
     Args:
         dataset: Name of the data set it learns.
         model: `cnn` or `fcn`.
         network: Name of the architecture, see `models.NETWORKS`.
+        layers: How many of its convolutions are used.
         learning_rate: That it is trained with.
         image_shape: `(rows, columns, channels)` of an image.
         classes: Number of classes.
@@ -26,10 +27,10 @@ def network_records(dataset, model, network, learning_rate, image_shape, classes
         `pandas.DataFrame` by `history.NETWORKS_SCHEMA`, from the image (kind `input`) to the
         softmax output.
     """
-    built = build_model(model, network, image_shape, classes)
-    layers = [("image", "input", 0, 0, *image_shape, 0)]
-    layers += [_layer_record(layer) for layer in built.layers if layer.weights]
-    rows = [(dataset, model, learning_rate, *layer) for layer in layers]
+    built = build_model(model, network, image_shape, classes, layers=layers)
+    records = [("image", "input", 0, 0, *image_shape, 0)]
+    records += [_layer_record(layer) for layer in built.layers if layer.weights]
+    rows = [(dataset, model, learning_rate, *record) for record in records]
     return pd.DataFrame(rows, columns=NETWORKS_SCHEMA.names)
 
 

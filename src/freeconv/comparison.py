@@ -43,6 +43,7 @@ VERDICTS = {
 PUBLISHED_TRAINING = {
     "mnist": {
         "network": "mnist",
+        "layers": 3,
         "learning_rate": 1e-3,
         "batch_size": 256,
         "epochs": 250,
@@ -50,6 +51,7 @@ PUBLISHED_TRAINING = {
     },
     "cifar10": {
         "network": "cifar10",
+        "layers": 3,
         "learning_rate": 1e-4,
         "batch_size": 128,
         "epochs": 500,

@@ -1,6 +1,6 @@
 """The networks of the paper's Table A.2, with ordinary or free convolutions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -70,6 +70,7 @@ def build_model(
     input_shape,
     classes,
     *,
+    layers=None,
     vcp=0.0,
     vcp_kind="kernel",
     glorot_fans="published",
@@ -87,6 +88,7 @@ def build_model(
         network: name in `NETWORKS` or a `Network`.
         input_shape: `(rows, columns, channels)` of an image.
         classes: int, number of classes.
+        layers: int, how many of the convolutions are used, from the input on; `None` for all.
         vcp: float in [0, 1), the probability that a connection is absent (variable connection
             patterns, section 4.2 and Figs. C.1 and C.2); above 0 for `"fcn"` only.
         vcp_kind: `"kernel"`, weights are absent, as the paper says, or `"input"`, inputs of the
@@ -100,15 +102,15 @@ def build_model(
         probabilities of shape `(batch, classes)`.
 
     Raises:
-        InputError: for an unknown name, an image too small for the network, `vcp` out of range or
-            with `"cnn"`.
+        InputError: for an unknown name, more layers than the network has, an image too small for
+            the network, `vcp` out of range or with `"cnn"`.
 
     Example:
     >>> model = build_model("fcn", "mnist", (28, 28, 1), 10)
     >>> tuple(model.get_layer("conv1").kernel.shape)
     (169, 9, 32)
     """
-    network = _network(network)
+    network = _network(network, layers)
     _check_choice(kind, "kind", KINDS)
     _check_choice(vcp_kind, "vcp_kind", VCP_KINDS)
     _check_choice(glorot_fans, "glorot_fans", GLOROT_FANS)
@@ -190,11 +192,15 @@ def _seed(seed, name):
     return int(np.random.SeedSequence([seed, *name.encode()]).generate_state(1)[0] >> 1)
 
 
-def _network(network):
-    if isinstance(network, Network):
-        return network
-    _check_choice(network, "network", tuple(NETWORKS))
-    return NETWORKS[network]
+def _network(network, layers):
+    if not isinstance(network, Network):
+        _check_choice(network, "network", tuple(NETWORKS))
+        network = NETWORKS[network]
+    count = len(network.convolutions)
+    layers = count if layers is None else layers
+    if not 1 <= layers <= count:
+        raise InputError(f"`layers` must be from 1 to {count}. Received: layers={layers!r}.")
+    return replace(network, convolutions=network.convolutions[:layers])
 
 
 def _check_choice(value, name, choices):

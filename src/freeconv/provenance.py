@@ -9,18 +9,20 @@ from freeconv import __version__
 PACKAGES = ("keras", "numpy", "pandas", "pyarrow", "scipy", "tensorflow")
 
 
-def describe_run(settings, device):
+def describe_run(settings, splits, device):
     """What to keep beside a result.
 
     Args:
         settings: data class instance, everything that was asked for.
+        splits: `splits.Splits` that were worked on.
         device: description of the device that computed it.
 
     Returns:
-        A JSON-serialisable mapping of settings, versions and machine.
+        A JSON-serialisable mapping of settings, digest of the data, versions and machine.
     """
     return {
         "settings": vars(settings),
+        "data": splits.digest(),
         "versions": {
             "freeconv": __version__,
             "python": platform.python_version(),

@@ -1,5 +1,6 @@
 """The two parts of a data set that a cell trains and validates on."""
 
+import hashlib
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +35,14 @@ class Splits(NamedTuple):
     training: Split
     validation: Split
     classes: int
+
+    def digest(self):
+        """SHA-256 of all images and labels in their order, as 64 hexadecimal digits."""
+        digest = hashlib.sha256()
+        for array in (*self.training, *self.validation):
+            digest.update(f"{array.shape} {array.dtype.str}".encode())
+            digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()
 
 
 def read_splits(data, folds, fold):

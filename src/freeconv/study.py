@@ -43,6 +43,7 @@ class CellSettings(Cell):
         seed: seed of the initial weights, connection patterns, order of the
             training images, augmentations and validation perturbations.
         network: name of the architecture (Table A.2).
+        layers: its convolutional layers that are used, from the input on.
         learning_rate: of Adam.
         batch_size: images a training step.
         epochs: at most this many.
@@ -59,6 +60,7 @@ class CellSettings(Cell):
 
     seed: int = field(metadata={"help": "seed of everything random in this cell"})
     network: str = field(metadata={"help": "architecture (Table A.2)"})
+    layers: int = field(metadata={"help": "convolutional layers of it that are used"})
     learning_rate: float = field(metadata={"help": "learning rate of Adam"})
     batch_size: int = field(metadata={"help": "images a training step"})
     epochs: int = field(metadata={"help": "at most this many epochs"})
@@ -78,6 +80,7 @@ class TrainingSettings:
     """How the networks of one data set are built and trained (Table A.2, section A.3)."""
 
     network: str
+    layers: int
     learning_rate: float
     batch_size: int
     epochs: int

@@ -40,7 +40,8 @@ def train_cell(settings, splits):
     """Train a network by the paper's protocol (sections 4 and A.3).
 
     Stops after `settings.epochs` epochs, or once `settings.patience` epochs in a
-    row brought no better accuracy on the clean validation fold.
+    row brought no better accuracy on the clean validation fold, or at a loss that
+    is not a number, which the history records.
 
     Args:
         settings: `study.CellSettings`.
@@ -65,6 +66,7 @@ def train_cell(settings, splits):
         settings.network,
         images.shape[1:],
         splits.classes,
+        layers=settings.layers,
         vcp=settings.vcp,
         vcp_kind=settings.vcp_kind,
         glorot_fans=settings.glorot_fans,
@@ -95,6 +97,9 @@ def train_cell(settings, splits):
         records.append(record)
         progress.report(record, trained)
         best.consider(record)
+        if math.isnan(record["loss"]):
+            log.warning("the loss is not a number: stopping, since no weight recovers from that")
+            break
         if epoch - best.epoch >= settings.patience:
             log.info("no better validation accuracy since epoch %d: stopping", best.epoch)
             break

@@ -158,6 +158,7 @@ def network_settings(wildcards):
     """The networks that learn a data set, as arguments of the script that lists their layers."""
     training = STUDY.datasets[wildcards.dataset]
     words = ["--models", *STUDY.models, "--network", training.network]
+    words += ["--layers", str(training.layers)]
     words += ["--learning-rate", format_value(training.learning_rate)]
     return shlex.join(words)
 
