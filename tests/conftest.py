@@ -1,5 +1,8 @@
 """Fixtures that several test modules share."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,3 +30,25 @@ def read_config():
         return sources | yaml.safe_load((ROOT / name).read_text())
 
     return read
+
+
+@pytest.fixture(scope="session")
+def snakemake():
+    """Run the workflow in a folder; standard output and error come back together.
+
+    Only the interpreter is named: the jobs must find its packages by themselves.
+    """
+
+    def run(directory, *arguments):
+        command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
+        command += ["--directory", directory, "--cores", "2", *arguments]
+        return subprocess.run(
+            list(map(str, command)),
+            env={**os.environ, "PATH": os.defpath},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+
+    return run

@@ -1,12 +1,10 @@
-from pathlib import Path
-
 import pytest
+from conftest import ROOT
 
 from freeconv.config import check_config
 from freeconv.errors import InputError
 
-CONFIG = Path(__file__).parent.parent / "config"
-STUDIES = sorted(path for path in CONFIG.glob("*.yaml") if path.name != "datasets.yaml")
+STUDIES = sorted(path for path in ROOT.glob("config/*.yaml") if path.name != "datasets.yaml")
 
 
 @pytest.mark.parametrize(

@@ -416,7 +416,8 @@ class TestSeveralSources:
         assert lines[2] == f"  - {tmp_path / NAME}: no such file or directory"
         assert lines[3].startswith(f"  - {url}: ConnectionRefusedError")
         assert lines[3].endswith("(4 attempts)")
-        assert lines[4].endswith(f" put it at {destination} or {tmp_path / NAME}.")
+        assert f" put it at {destination} or {tmp_path / NAME}, or name" in lines[4]
+        assert lines[4].endswith(f"as `mirror` a folder or URL that has it as {NAME}.")
         assert len(lines) == 5
 
 

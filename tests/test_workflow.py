@@ -5,19 +5,17 @@ import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
+from conftest import ROOT
 
 from freeconv.arguments import format_arguments
 from freeconv.catalogue import STATISTICS, figures_of, tables_of
 from freeconv.files import read_metadata
 from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA
 from freeconv.study import Study
-
-ROOT = Path(__file__).parent.parent
 
 CELLS = [
     "cnn/none-0/vcp-0",
@@ -28,28 +26,11 @@ CELLS = [
 ]
 
 
-def snakemake(root, directory, *arguments):
-    """Run the workflow in a folder; standard output and error come back together.
-
-    Only the interpreter is named: the jobs must find its packages by themselves.
-    """
-    command = [sys.executable, "-m", "snakemake", "--snakefile", root / "Snakefile"]
-    command += ["--directory", directory, "--cores", "2", *arguments]
-    return subprocess.run(
-        list(map(str, command)),
-        env={**os.environ, "PATH": os.defpath},
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module")
-def smoke(root, tmp_path_factory):
+def smoke(root, snakemake, tmp_path_factory):
     """The folder of a finished run of the smoke study; a name that needs quoting."""
     directory = tmp_path_factory.mktemp("it's a run")
-    run = snakemake(root, directory, "--configfile", root / "tests/smoke.yaml")
+    run = snakemake(directory, "--configfile", root / "tests/smoke.yaml")
     assert run.returncode == 0, run.stdout
     assert "results/smoke/figures" in run.stdout
     return directory
@@ -137,17 +118,17 @@ def test_every_job_has_a_log_and_cells_a_benchmark(smoke, results):
         assert len(list(results.glob(f"benchmarks/{stage}/**/*.tsv"))) == len(CELLS)
 
 
-def test_a_second_run_has_nothing_to_do(root, smoke):
-    run = snakemake(root, smoke, "--configfile", root / "tests/smoke.yaml", "--dry-run")
+def test_a_second_run_has_nothing_to_do(root, snakemake, smoke):
+    run = snakemake(smoke, "--configfile", root / "tests/smoke.yaml", "--dry-run")
     assert run.returncode == 0, run.stdout
     assert "Nothing to be done" in run.stdout
 
 
-def test_a_lost_figure_is_redrawn_without_training(root, smoke, results):
+def test_a_lost_figure_is_redrawn_without_training(root, snakemake, smoke, results):
     figure = results / "figures/digits/quadrant_swap.png"
     before = figure.read_bytes()
     figure.unlink()
-    run = snakemake(root, smoke, "--configfile", root / "tests/smoke.yaml")
+    run = snakemake(smoke, "--configfile", root / "tests/smoke.yaml")
     assert run.returncode == 0, run.stdout
     assert "train_cell" not in run.stdout
     assert figure.read_bytes() == before
@@ -197,8 +178,8 @@ def test_a_missing_gpu_is_an_error_before_training(train_by_hand, study, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-def test_the_paper_is_920_training_jobs(root, tmp_path):
-    run = snakemake(root, tmp_path, "train", "--dry-run", "--quiet", "rules")
+def test_the_paper_is_920_training_jobs(snakemake, tmp_path):
+    run = snakemake(tmp_path, "train", "--dry-run", "--quiet", "rules")
     counts = dict(re.findall(r"^(\w+) +(\d+)$", run.stdout, re.MULTILINE))
     assert (counts["train_cell"], counts["folds"], counts["prepare"]) == ("920", "2", "2")
 
@@ -211,11 +192,9 @@ def test_the_paper_is_920_training_jobs(root, tmp_path):
         ({"augmentations": {"noise": [1.5]}}, ["augmentations.noise[0]: 1.5", "at most 1"]),
     ],
 )
-def test_a_wrong_configuration_fails_at_once(root, tmp_path, change, words):
+def test_a_wrong_configuration_fails_at_once(root, snakemake, tmp_path, change, words):
     (tmp_path / "change.yaml").write_text(yaml.safe_dump(change))
-    run = snakemake(
-        root, tmp_path, "--configfile", root / "tests/smoke.yaml", tmp_path / "change.yaml"
-    )
+    run = snakemake(tmp_path, "--configfile", root / "tests/smoke.yaml", tmp_path / "change.yaml")
     assert run.returncode != 0
     assert "Traceback" not in run.stdout
     for word in words:

@@ -311,6 +311,7 @@ def _advice(name, expected, destination, mirror, failures):
         [
             f"Missing: {name} ({whose} {sha256}). Tried:",
             *(f"  - {failure}" for failure in failures),
-            f"Get the file by other means and put it at {' or '.join(map(str, places))}.",
+            f"Get the file by other means and put it at {' or '.join(map(str, places))}, or name "
+            f"as `mirror` a folder or URL that has it as {name}.",
         ]
     )

@@ -3,7 +3,9 @@
 
 rule evaluate_cell:
     input:
-        history=f"results/{{study}}/cells/{CELL}/history.parquet",
+        # Written with the model, which alone decides: in a clone, which has the history but
+        # no model, their times mean nothing.
+        history=ancient(f"results/{{study}}/cells/{CELL}/history.parquet"),
         model=f"results/{{study}}/cells/{CELL}/model.keras",
         data="data/{dataset}.npy",
         folds="results/{study}/folds/{dataset}.parquet",
