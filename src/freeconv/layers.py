@@ -12,6 +12,20 @@ __all__ = ["GLOROT_FANS", "ConnectionMask", "FreeConv2D"]
 
 GLOROT_FANS = ("published", "per_location")
 
+# Activations that do not care which axis holds the channels.
+_ELEMENTWISE = (
+    keras.activations.linear,
+    keras.activations.relu,
+    keras.activations.leaky_relu,
+    keras.activations.elu,
+    keras.activations.selu,
+    keras.activations.gelu,
+    keras.activations.silu,
+    keras.activations.sigmoid,
+    keras.activations.tanh,
+    keras.activations.softplus,
+)
+
 
 @keras.saving.register_keras_serializable(package="freeconv")
 class FreeConv2D(keras.layers.Layer):
@@ -175,9 +189,14 @@ class FreeConv2D(keras.layers.Layer):
         outputs = ops.matmul(ops.transpose(kernel, (0, 2, 1)), self._patches(inputs))
         if self.bias is not None:
             outputs = ops.add(outputs, ops.reshape(self.bias, (-1, self.filters, 1)))
+        # Activated before they become images again, outputs reach a next free layer with nothing
+        # between its transposition and this one: graph optimisers then leave both away.
+        elementwise = self.activation in _ELEMENTWISE
+        if elementwise:
+            outputs = self.activation(outputs)
         outputs = ops.reshape(outputs, (*self.output_grid, self.filters, -1))
         outputs = ops.transpose(outputs, self._by_image_format((3, 0, 1, 2), (3, 2, 0, 1)))
-        return outputs if self.activation is None else self.activation(outputs)
+        return outputs if elementwise else self.activation(outputs)
 
     def _patches(self, inputs):
         """Returns the receptive fields of `inputs`, shape (positions, patch, batch).
