@@ -143,12 +143,17 @@ def test_a_second_run_has_nothing_to_do(root, smoke):
     assert "Nothing to be done" in run.stdout
 
 
-def test_the_search_shows_every_trial(root, smoke, results, study):
-    """On demand alone; no trial leaves a model behind."""
+def test_the_search_is_no_part_of_all(results):
+    assert not (results / "search").exists()
     assert not (results / "search.parquet").exists()
-    run = snakemake(root, smoke, "--configfile", root / "tests/smoke.yaml", "search")
+
+
+def test_the_search_shows_every_trial(root, tmp_path, study):
+    """It needs no cell, and no trial leaves a model behind."""
+    run = snakemake(root, tmp_path, "search", "--configfile", root / "tests/smoke.yaml")
     assert run.returncode == 0, run.stdout
-    assert "train_cell" not in run.stdout
+    results = tmp_path / "results/smoke"
+    assert not (results / "cells").exists()
     records = pd.read_parquet(results / "search.parquet")
     expected = pd.DataFrame([vars(trial) for trial in study.trials()])
     pd.testing.assert_frame_equal(records[expected.columns], expected, check_dtype=False)
@@ -164,7 +169,7 @@ def test_the_search_shows_every_trial(root, smoke, results, study):
 
 
 def test_a_search_of_a_study_without_one_is_refused(root, tmp_path):
-    run = snakemake(root, tmp_path, "--configfile", root / "config/demo.yaml", "search")
+    run = snakemake(root, tmp_path, "search", "--configfile", root / "config/demo.yaml")
     assert run.returncode != 0
     assert "search: null, so study demo has no hyperparameter search" in run.stdout
     assert not (tmp_path / "results").exists()
