@@ -1,5 +1,4 @@
 # FreeConv: trains the cells of a study and turns them into tables, figures and a report.
-# A study is a configuration file: snakemake --configfile config/demo.yaml
 
 from snakemake.utils import min_version
 
@@ -9,7 +8,7 @@ min_version("9.0")
 configfile: f"{workflow.basedir}/config/datasets.yaml"
 
 
-# A configuration file on the command line replaces the paper's study; it does not add to it.
+# A study is a configuration file: one on the command line replaces the paper's, adds nothing to it.
 if "study" not in config:
 
     configfile: f"{workflow.basedir}/config/config.yaml"
@@ -34,6 +33,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/paper.smk"
+include: "workflow/rules/search.smk"
 
 
 rule all:

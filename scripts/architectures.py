@@ -1,11 +1,12 @@
 """Write the table of a study's networks as CSV, Markdown and LaTeX."""
 
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from freeconv.arguments import run_script
-from freeconv.files import read_parquet, whole_file
+from freeconv.files import read_parquet, write_formats
 from freeconv.history import NETWORKS_SCHEMA
 from freeconv.tables import render_architectures
 
@@ -21,10 +22,7 @@ def add_arguments(parser):
 
 def main(arguments):
     networks = pd.concat([read_parquet(path, NETWORKS_SCHEMA) for path in arguments.networks])
-    for path in arguments.output:
-        text = render_architectures(networks, path.suffix.removeprefix("."))
-        with whole_file(path) as partial:
-            partial.write_text(text, encoding="utf-8")
+    write_formats(arguments.output, partial(render_architectures, networks))
 
 
 if __name__ == "__main__":

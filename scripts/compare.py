@@ -1,11 +1,12 @@
 """Compare a study with the paper's published numbers, as records and as a table."""
 
 import logging
+from functools import partial
 from pathlib import Path
 
 from freeconv.arguments import run_script
 from freeconv.comparison import compare
-from freeconv.files import read_parquet, whole_file, write_parquet
+from freeconv.files import read_parquet, write_formats, write_parquet
 from freeconv.findings import render_comparison
 from freeconv.history import COMPARISON_SCHEMA, HISTORY_SCHEMA, SETTINGS_SCHEMA
 
@@ -26,10 +27,7 @@ def main(arguments):
     settings = read_parquet(arguments.settings, SETTINGS_SCHEMA)
     comparison = compare(history, settings)
     write_parquet(comparison, arguments.records, COMPARISON_SCHEMA)
-    for path in arguments.tables:
-        text = render_comparison(comparison, path.suffix.removeprefix("."))
-        with whole_file(path) as partial:
-            partial.write_text(text, encoding="utf-8")
+    write_formats(arguments.tables, partial(render_comparison, comparison))
     counts = comparison["verdict"].value_counts().to_dict()
     logging.info("%d published numbers: %s", len(comparison), counts)
 

@@ -1,11 +1,12 @@
 """Judge the conclusions of the paper on a study, as records and as a table."""
 
 import logging
+from functools import partial
 from pathlib import Path
 
 from freeconv.arguments import run_script
 from freeconv.conclusions import conclude
-from freeconv.files import read_parquet, whole_file, write_parquet
+from freeconv.files import read_parquet, write_formats, write_parquet
 from freeconv.findings import render_conclusions
 from freeconv.history import CONCLUSIONS_SCHEMA, HISTORY_SCHEMA, SETTINGS_SCHEMA
 
@@ -26,10 +27,7 @@ def main(arguments):
     settings = read_parquet(arguments.settings, SETTINGS_SCHEMA)
     conclusions = conclude(history, settings)
     write_parquet(conclusions, arguments.records, CONCLUSIONS_SCHEMA)
-    for path in arguments.tables:
-        text = render_conclusions(conclusions, path.suffix.removeprefix("."))
-        with whole_file(path) as partial:
-            partial.write_text(text, encoding="utf-8")
+    write_formats(arguments.tables, partial(render_conclusions, conclusions))
     counts = conclusions["verdict"].value_counts().to_dict()
     logging.info("%d criteria: %s", len(conclusions), counts)
 

@@ -1,10 +1,11 @@
 """Write one table of a study as CSV, Markdown and LaTeX."""
 
+from functools import partial
 from pathlib import Path
 
 from freeconv.arguments import run_script
 from freeconv.catalogue import STATISTICS
-from freeconv.files import read_parquet, whole_file
+from freeconv.files import read_parquet, write_formats
 from freeconv.history import SUMMARY_SCHEMA
 from freeconv.tables import render
 
@@ -20,11 +21,7 @@ def add_arguments(parser):
 
 def main(arguments):
     summary = read_parquet(arguments.summary, SUMMARY_SCHEMA)
-    for path in arguments.output:
-        file_format = path.suffix.removeprefix(".")
-        text = render(arguments.table, summary, arguments.statistic, file_format)
-        with whole_file(path) as partial:
-            partial.write_text(text, encoding="utf-8")
+    write_formats(arguments.output, partial(render, arguments.table, summary, arguments.statistic))
 
 
 if __name__ == "__main__":

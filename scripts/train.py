@@ -1,4 +1,4 @@
-"""Train one cell: write the history of its epochs and its best epoch's model."""
+"""Train one cell: write the history of its epochs and, if asked to, its best epoch's model."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def add_arguments(parser):
     parser.add_argument("--device", choices=["auto", "gpu", "cpu"], default="auto")
     parser.add_argument("--threads", type=int, default=1, help="threads of a CPU (default: 1)")
     parser.add_argument("--history", type=Path, required=True, help="history to write (.parquet)")
-    parser.add_argument("--model-file", type=Path, required=True, help="model to write (.keras)")
+    parser.add_argument("--model-file", type=Path, help="model to write (.keras); none without it")
 
 
 def main(arguments):
@@ -30,8 +30,9 @@ def main(arguments):
     device = use_device(arguments.device, arguments.threads)
     splits = read_splits(arguments.data, arguments.folds, settings.fold)
     cell = train_cell(settings, splits)
-    with whole_file(arguments.model_file) as partial:
-        cell.model.save(partial)
+    if arguments.model_file:
+        with whole_file(arguments.model_file) as partial:
+            cell.model.save(partial)
     run = describe_run(settings, splits, device)
     write_parquet(cell.history, arguments.history, HISTORY_SCHEMA, run)
 

@@ -13,6 +13,7 @@ from docutils.core import publish_doctree
 from freeconv import catalogue
 from freeconv.comparison import VERDICTS as COMPARISON_VERDICTS
 from freeconv.conclusions import VERDICTS as CONCLUSION_VERDICTS
+from freeconv.history import SEARCH_SCHEMA
 from freeconv.study import VcpGrid
 
 CAPTIONS = Path(__file__).parents[1] / "workflow" / "report"
@@ -137,6 +138,14 @@ def test_caption_of_architectures():
     assert "Table A.2" in caption("architectures.rst")
 
 
+def test_caption_of_the_search_explains_its_columns():
+    text = caption("search.rst")
+    assert "Table A.1" in text
+    for column in ("val_accuracy", "best_epoch", "epochs", "loss", "best", "diverged"):
+        assert column in SEARCH_SCHEMA.names
+        assert f"{column} " in text
+
+
 @pytest.mark.parametrize(
     ("name", "verdicts"),
     [("comparison", COMPARISON_VERDICTS), ("conclusions", CONCLUSION_VERDICTS)],
@@ -165,7 +174,12 @@ def test_documentation_lists_every_table_and_figure_and_no_other():
     assert sorted(figures) == sorted(entry.name for entry in catalogue.FIGURES)
     tables = re.findall(r"`tables/(?:<statistic>/)?(\w+?)(?:_<dataset>)?`", text)
     assert sorted(tables) == sorted(
-        [*(t.name for t in catalogue.TABLES), catalogue.ARCHITECTURES, *catalogue.FINDINGS]
+        [
+            *(t.name for t in catalogue.TABLES),
+            catalogue.ARCHITECTURES,
+            catalogue.SEARCH,
+            *catalogue.FINDINGS,
+        ]
     )
     for entry in (*catalogue.FIGURES, *catalogue.TABLES):
         assert entry.paper in text

@@ -52,6 +52,16 @@ WRONG = [
     (["device"], "tpu", ['device: "tpu" ', '"auto", "gpu", "cpu"']),
     (["keep_models"], "yes", ['keep_models: "yes" ', "true or false"]),
     (["seed"], 1.5, ["seed: 1.5 ", "a whole number"]),
+    (["search"], {"layers": [2]}, ["search.learning_rates: missing", "search.datasets: missing"]),
+    (
+        ["search"],
+        {"learning_rates": ["1e-6"], "layers": [4], "fold": 0, "datasets": {"digits": {}}},
+        [
+            'search.learning_rates[0]: "1e-6" is not allowed; expected a number',
+            "search.layers[0]: 4 is not allowed; expected at most 3",
+            "search.datasets.digits.patience: missing",
+        ],
+    ),
     (["study"], "My study", ['study: "My study" ', "lower-case letters, digits and underscores"]),
     (["datasets", "digits", "network"], "resnet", ["datasets.digits.network", "resnet", "mnist"]),
     (["datasets", "digits", "learning_rate"], 0, ["learning_rate: 0 ", "more than 0"]),

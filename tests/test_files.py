@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 
 from freeconv.errors import InputError
-from freeconv.files import read_metadata, read_parquet, whole_file, write_parquet
+from freeconv.files import read_metadata, read_parquet, whole_file, write_formats, write_parquet
 
 SCHEMA = pa.schema([("name", pa.string()), ("value", pa.float64())])
 FRAME = pd.DataFrame({"name": ["a", "b"], "value": [1.5, None]})
@@ -33,6 +33,12 @@ def test_a_failed_writer_changes_nothing(tmp_path):
         fail()
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_text_is_written_in_the_format_of_each_ending(tmp_path):
+    paths = [tmp_path / "new/table.csv", tmp_path / "table.final.md"]
+    write_formats(paths, lambda file_format: f"— as {file_format}\n")
+    assert [path.read_text("utf-8") for path in paths] == ["— as csv\n", "— as md\n"]
 
 
 def test_parquet_round_trip_with_metadata(tmp_path):

@@ -4,7 +4,7 @@ from itertools import product
 import pytest
 
 from freeconv.errors import InputError
-from freeconv.study import Cell, Study
+from freeconv.study import Cell, Study, Trial
 
 
 @pytest.fixture
@@ -91,6 +91,59 @@ def test_settings_hold_what_the_configuration_says(config):
     assert settings.validation_rotation == 0.125
 
 
+def test_the_papers_search_has_48_trials(read_config):
+    study = Study.from_config(read_config("config/config.yaml"))
+    trials = study.trials()
+    assert len(trials) == len(set(trials)) == 48
+    rates = [0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6]
+    assert set(trials) == {
+        Trial(*identity, fold=0)
+        for identity in product(["mnist", "cifar10"], ["cnn", "fcn"], [2, 3], rates)
+    }
+    limits = {(s.dataset, s.epochs, s.patience) for s in map(study.settings_of_trial, trials)}
+    assert limits == {("mnist", 100, 25), ("cifar10", 200, 50)}
+
+
+def test_no_two_jobs_of_the_paper_share_a_seed(read_config):
+    study = Study.from_config(read_config("config/config.yaml"))
+    seeds = [study.settings_of_trial(trial).seed for trial in study.trials()]
+    seeds += [study.seed_of(cell) for cell in study.cells()]
+    assert len(set(seeds)) == len(seeds) == 48 + 920
+    assert all(0 <= seed < 2**31 for seed in seeds)
+
+
+def test_the_seed_of_a_trial_follows_from_study_seed_and_trial_alone(read_config):
+    config = read_config("tests/smoke.yaml")
+    before = Study.from_config(config)
+    config["search"]["learning_rates"] = [0.5, *config["search"]["learning_rates"]]
+    config["search"]["datasets"]["digits"]["epochs"] = 9
+    config["folds"]["run"] = [0, 2]
+    after = Study.from_config(config)
+    config["seed"] += 1
+    reseeded = Study.from_config(config)
+    for trial in before.trials():
+        seed = before.settings_of_trial(trial).seed
+        assert after.settings_of_trial(trial).seed == seed
+        assert reseeded.settings_of_trial(trial).seed != seed
+    config["seed_policy"] = "paper"
+    policy = Study.from_config(config)
+    assert {policy.settings_of_trial(trial).seed for trial in policy.trials()} == {0}
+
+
+def test_a_trial_trains_as_its_data_set_but_for_what_is_searched(read_config):
+    study = Study.from_config(read_config("config/published.yaml"))
+    trial = Trial("cifar10", "fcn", 2, 0.1, 0)
+    settings = vars(study.settings_of_trial(trial))
+    own = vars(study.settings_of(Cell("cifar10", "fcn", "none", 0.0, 0.0, 0)))
+    searched = {"layers": 2, "learning_rate": 0.1, "epochs": 200, "patience": 50}
+    assert settings == own | searched | {"seed": settings["seed"]}
+
+
+def test_a_study_without_a_search_says_so(config):
+    with pytest.raises(InputError, match=r"^search: null.*study demo.*describe one"):
+        Study.from_config(config).trials()
+
+
 def _unknown_dataset(config):
     config["datasets"]["emnist"] = config["datasets"].pop("digits")
 
@@ -103,12 +156,32 @@ def _patterns_without_fcn(config):
     config["models"] = ["cnn"]
 
 
+def _search(config, fold, dataset):
+    budgets = {dataset: {"epochs": 2, "patience": 1}}
+    config["search"] = {
+        "learning_rates": [0.1],
+        "layers": [2],
+        "fold": fold,
+        "datasets": budgets,
+    }
+
+
+def _search_of_another_dataset(config):
+    _search(config, 0, "mnist")
+
+
+def _search_on_another_fold(config):
+    _search(config, 5, "digits")
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
         (_unknown_dataset, ["datasets.emnist", "known sources: cifar10, digits, mnist"]),
         (_fold_out_of_range, ["folds.run[1]: 5", "expected 0 to 4"]),
         (_patterns_without_fcn, ["vcp", "need the model fcn"]),
+        (_search_of_another_dataset, ["search.datasets.mnist", "expected one of digits"]),
+        (_search_on_another_fold, ["search.fold: 5", "expected 0 to 4", "folds.count is 5"]),
     ],
 )
 def test_contradictions_are_named(config, spoil, words):

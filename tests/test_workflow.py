@@ -11,7 +11,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from freeconv.arguments import format_arguments
+from freeconv.arguments import format_arguments, format_value
 from freeconv.catalogue import STATISTICS, figures_of, tables_of
 from freeconv.files import read_metadata
 from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA
@@ -122,6 +122,38 @@ def test_a_second_run_has_nothing_to_do(root, snakemake, smoke):
     run = snakemake(smoke, "--configfile", root / "tests/smoke.yaml", "--dry-run")
     assert run.returncode == 0, run.stdout
     assert "Nothing to be done" in run.stdout
+
+
+def test_the_search_is_no_part_of_all(results):
+    assert not (results / "search").exists()
+    assert not (results / "search.parquet").exists()
+
+
+def test_the_search_shows_every_trial(root, snakemake, tmp_path, study):
+    """It needs no cell, and no trial leaves a model behind."""
+    run = snakemake(tmp_path, "search", "--configfile", root / "tests/smoke.yaml")
+    assert run.returncode == 0, run.stdout
+    results = tmp_path / "results/smoke"
+    assert not (results / "cells").exists()
+    records = pd.read_parquet(results / "search.parquet")
+    expected = pd.DataFrame([vars(trial) for trial in study.trials()])
+    pd.testing.assert_frame_equal(records[expected.columns], expected, check_dtype=False)
+    assert records["val_accuracy"].between(0, 1).all()
+    (rate,) = study.search.learning_rates
+    folder = results / f"search/digits/fcn/layers-2/rate-{format_value(rate)}/fold-0"
+    settings = read_metadata(folder / "history.parquet")["settings"]
+    assert settings == vars(study.settings_of_trial(study.trials()[-1]))
+    assert [path.name for path in folder.iterdir()] == ["history.parquet"]
+    assert "1e-06" in (results / "tables/search.md").read_text("utf-8")
+    assert (results / "tables/search.tex").stat().st_size > 0
+    assert pd.read_csv(results / "tables/search.csv")["seed"].tolist() == records["seed"].tolist()
+
+
+def test_a_search_of_a_study_without_one_is_refused(root, snakemake, tmp_path):
+    run = snakemake(tmp_path, "search", "--configfile", root / "config/demo.yaml")
+    assert run.returncode != 0
+    assert "search: null, so study demo has no hyperparameter search" in run.stdout
+    assert not (tmp_path / "results").exists()
 
 
 def test_a_lost_figure_is_redrawn_without_training(root, snakemake, smoke, results):

@@ -286,6 +286,8 @@ TABLES = (
 ARCHITECTURES = "architectures"
 """Name of Table A.2, the networks of a study: it has no accuracies and hence no statistic."""
 
+SEARCH = "search"
+"""Name of the trials of the hyperparameter search (grid: Table A.1): no statistic either."""
 
 FINDINGS = ("comparison", "conclusions")
 """Tables that set a study beside the paper: its numbers, and its conclusions."""

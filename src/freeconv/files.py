@@ -34,6 +34,19 @@ def whole_file(path):
         partial.unlink(missing_ok=True)
 
 
+def write_formats(paths, render):
+    """Write a text in several formats, each file whole or not at all.
+
+    Args:
+        paths: `pathlib.Path`s of the files; their endings name the formats.
+        render: function of a format (`csv`, `md`, ...) that returns the text.
+    """
+    for path in paths:
+        text = render(path.suffix.removeprefix("."))
+        with whole_file(path) as partial:
+            partial.write_text(text, encoding="utf-8")
+
+
 def write_parquet(frame, path, schema, metadata=None):
     """Write a data frame as Parquet (zstd), whole or not at all.
 

@@ -7,9 +7,10 @@ import dataclasses
 
 import pyarrow as pa
 
-from freeconv.study import CellSettings
+from freeconv.study import CellSettings, Trial
 
 CELL_COLUMNS = ("dataset", "model", "augmentation", "level", "vcp", "fold", "seed")
+TRIAL_COLUMNS = ("dataset", "model", "layers", "learning_rate", "fold", "seed")
 
 # Measured on the training stream, on the clean validation fold, on its five
 # perturbed copies, and on the filters of the first free layer.
@@ -74,6 +75,21 @@ SUMMARY_SCHEMA = pa.schema(
 _ARROW_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 SETTINGS_SCHEMA = pa.schema(
     [(item.name, _ARROW_TYPES[item.type]) for item in dataclasses.fields(CellSettings)]
+)
+
+# A row a trial of the hyperparameter search: see `search.search_records`.
+SEARCH_SCHEMA = pa.schema(
+    [
+        *((item.name, _ARROW_TYPES[item.type]) for item in dataclasses.fields(Trial)),
+        ("seed", pa.int64()),
+        ("epochs", pa.int64()),
+        ("best_epoch", pa.int64()),
+        ("val_accuracy", pa.float64()),
+        ("loss", pa.float64()),
+        ("diverged", pa.bool_()),
+        ("best", pa.bool_()),
+        ("seconds", pa.float64()),
+    ]
 )
 
 # A row a number that the paper published: see `comparison.compare`.

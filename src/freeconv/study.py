@@ -2,12 +2,13 @@
 
 A cell is one training job, identified by (dataset, model, augmentation, level,
 vcp, fold). Level 0 of every augmentation is one and the same cell, whose
-augmentation is `none`.
+augmentation is `none`. A trial is a training job of the hyperparameter search,
+which stands beside the grid.
 """
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from freeconv.errors import InputError
 
@@ -76,6 +77,25 @@ class CellSettings(Cell):
 
 
 @dataclass(frozen=True)
+class Trial:
+    """One training job of the hyperparameter search (paper, section A.1 and Table A.1).
+
+    Attributes:
+        dataset: name of the data set.
+        model: `cnn` or `fcn`.
+        layers: convolutional layers that are used, from the input on.
+        learning_rate: of Adam.
+        fold: which fold is the validation part, from 0.
+    """
+
+    dataset: str
+    model: str
+    layers: int
+    learning_rate: float
+    fold: int
+
+
+@dataclass(frozen=True)
 class TrainingSettings:
     """How the networks of one data set are built and trained (Table A.2, section A.3)."""
 
@@ -93,6 +113,41 @@ class VcpGrid:
 
     probabilities: tuple[float, ...]
     translation: float
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a trial trains: at most `epochs`, and `patience` of them without improvement."""
+
+    epochs: int
+    patience: int
+
+
+@dataclass(frozen=True)
+class Search:
+    """The grid of the hyperparameter search.
+
+    Attributes:
+        learning_rates: of Adam.
+        layers: numbers of convolutional layers.
+        fold: the validation fold that trials are measured on, from 0.
+        datasets: name -> `Budget` of a trial.
+    """
+
+    learning_rates: tuple[float, ...]
+    layers: tuple[int, ...]
+    fold: int
+    datasets: dict[str, Budget]
+
+    @classmethod
+    def from_config(cls, search):
+        """The search that the key `search` of a configuration describes."""
+        return cls(
+            learning_rates=tuple(map(float, search["learning_rates"])),
+            layers=tuple(search["layers"]),
+            fold=search["fold"],
+            datasets={name: Budget(**budget) for name, budget in search["datasets"].items()},
+        )
 
 
 @dataclass(frozen=True)
@@ -128,6 +183,7 @@ class Study:
         models: of `cnn` and `fcn`.
         augmentations: name -> levels of the training augmentation.
         vcp: the grid of variable connection patterns, or None.
+        search: the grid of the hyperparameter search, or None.
         folds: the cross-validation.
         protocol: choices between paper and published code.
         validation: perturbation -> strength, measured after every epoch.
@@ -143,6 +199,7 @@ class Study:
     models: tuple[str, ...]
     augmentations: dict[str, tuple[float, ...]]
     vcp: VcpGrid | None
+    search: Search | None
     folds: Folds
     protocol: Protocol
     validation: dict[str, float]
@@ -167,6 +224,7 @@ class Study:
             models=tuple(config["models"]),
             augmentations=_levels(config["augmentations"]),
             vcp=vcp and VcpGrid(tuple(map(float, vcp["probabilities"])), float(vcp["translation"])),
+            search=config["search"] and Search.from_config(config["search"]),
             folds=Folds(folds["count"], tuple(folds["run"]), folds["method"]),
             protocol=Protocol(**config["protocol"]),
             validation={kind: float(level) for kind, level in config["validation"].items()},
@@ -203,19 +261,62 @@ class Study:
         adding cells to a study changes no other cell. With `seed_policy: paper`
         it is 0 for every cell (paper, section A.3).
         """
-        if self.seed_policy == "paper":
-            return 0
-        identity = [self.seed, cell.dataset, cell.model, cell.augmentation]
-        identity += [cell.level, cell.vcp, cell.fold]
-        digest = hashlib.sha256(json.dumps(identity).encode()).digest()
-        return int.from_bytes(digest[:4], "big") >> 1
+        identity = [cell.dataset, cell.model, cell.augmentation, cell.level, cell.vcp, cell.fold]
+        return self._seed(identity)
 
     def settings_of(self, cell):
         """The `CellSettings` of a cell."""
-        training = self.datasets[cell.dataset]
+        return self._settings(cell, self.seed_of(cell), self.datasets[cell.dataset])
+
+    def trials(self):
+        """Every trial of the hyperparameter search, data set by data set.
+
+        Returns:
+            A list of `Trial`, in the order of the configuration.
+
+        Raises:
+            InputError: if the study has no search.
+        """
+        if self.search is None:
+            raise InputError(
+                f"search: null, so study {self.name} has no hyperparameter search; "
+                "describe one under this key (config/README.md explains it)"
+            )
+        return [
+            Trial(dataset, model, layers, learning_rate, self.search.fold)
+            for dataset in self.search.datasets
+            for model in self.models
+            for layers in self.search.layers
+            for learning_rate in self.search.learning_rates
+        ]
+
+    def settings_of_trial(self, trial):
+        """The `CellSettings` of a trial: of an unaugmented network with all its connections.
+
+        Its seed follows from the study's seed and the trial's identity, in the
+        same way as a cell's (see `seed_of`), and is another than that of any cell.
+        What the search does not say is as in the data set's own training.
+        """
+        cell = Cell(trial.dataset, trial.model, UNAUGMENTED, 0.0, 0.0, trial.fold)
+        training = replace(
+            self.datasets[trial.dataset],
+            layers=trial.layers,
+            learning_rate=trial.learning_rate,
+            **vars(self.search.datasets[trial.dataset]),
+        )
+        return self._settings(cell, self._seed(["search", *vars(trial).values()]), training)
+
+    def _seed(self, identity):
+        """A seed of the study that an identity, a list of names and numbers, has to itself."""
+        if self.seed_policy == "paper":
+            return 0
+        digest = hashlib.sha256(json.dumps([self.seed, *identity]).encode()).digest()
+        return int.from_bytes(digest[:4], "big") >> 1
+
+    def _settings(self, cell, seed, training):
         return CellSettings(
             **vars(cell),
-            seed=self.seed_of(cell),
+            seed=seed,
             **vars(training),
             glorot_fans=self.protocol.glorot_fans,
             vcp_kind=self.protocol.vcp,
@@ -249,4 +350,20 @@ def _check_consistency(config):
         raise InputError(
             "vcp: variable connection patterns need the model fcn; "
             "add it to models, or set vcp to null"
+        )
+    if config["search"]:
+        _check_search(config["search"], config["datasets"], count)
+
+
+def _check_search(search, datasets, fold_count):
+    for name in search["datasets"]:
+        if name not in datasets:
+            raise InputError(
+                f"search.datasets.{name}: not a data set of this study; expected one of "
+                f"{', '.join(datasets)}. Describe its training under datasets.{name}"
+            )
+    if search["fold"] >= fold_count:
+        raise InputError(
+            f"search.fold: {search['fold']} is not allowed; "
+            f"expected 0 to {fold_count - 1}, since folds.count is {fold_count}"
         )

@@ -1,7 +1,8 @@
 """The paper's tables from a summary: a row a level of one augmentation, the best of a column bold.
 
 Tables 1 and 2 (translation), B.1 (edge noise), B.2 (noise) and B.3 (rotation) of Ott et al. (2020),
-as CSV for programs, Markdown for reading and LaTeX for a paper; and Table A.2, the networks.
+as CSV for programs, Markdown for reading and LaTeX for a paper; Table A.2, the networks; and the
+trials of the hyperparameter search, whose grid is Table A.1.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import pandas as pd
 
 from freeconv import catalogue
 from freeconv.errors import InputError
+from freeconv.search import PAPERS_CHOICE
 from freeconv.summary import levels_of
 
 FORMATS = ("csv", "md", "tex")
@@ -28,6 +30,14 @@ _ARCHITECTURES_CAPTION = (
     "Architectures of the networks. Convolutions: (kernel size, filters, stride). All layers but "
     "the output use ReLU. Counterpart of Table A.2 of Ott et al. (2020), which does not count "
     "parameters."
+)
+
+_SEARCH_CAPTION = (
+    "Hyperparameter search: the highest validation accuracy of every trial, and the epoch that "
+    "reached it. Bold: best of a data set and network. Diverged: the loss became infinite or no "
+    "number; such a trial is never best, and its accuracy is that of the epochs before. The grid "
+    "is Table A.1 of Ott et al. (2020), who chose three layers, and learning rates of 0.001 on "
+    "MNIST and 0.0001 on CIFAR-10 (Table A.2)."
 )
 
 _LAYER_TEXTS = {
@@ -123,10 +133,7 @@ def render_architectures(networks: pd.DataFrame, file_format: str) -> str:
     Raises:
         InputError: If there is no such format.
     """
-    if file_format not in FORMATS:
-        raise InputError(
-            f"`file_format` must be one of {', '.join(FORMATS)}. Received: {file_format!r}"
-        )
+    _check_format(file_format)
     if file_format == "csv":
         return networks.to_csv(index=False)
     cells = _architecture_cells(networks)
@@ -135,15 +142,38 @@ def render_architectures(networks: pd.DataFrame, file_format: str) -> str:
         text = cells.to_markdown(index=False, disable_numparse=True, colalign=alignment)
         return f"{_ARCHITECTURES_CAPTION}\n\n{text}\n"
     cells = cells.map(lambda text: text.translate(LATEX_ESCAPES).replace(" x ", r" $\times$ "))
-    text = cells.style.hide(axis="index").to_latex(
-        hrules=True,
-        column_format="l" + "lr" * (len(cells.columns) // 2),
-        position="tbp",
-        position_float="centering",
-        caption=_ARCHITECTURES_CAPTION,
-        label=f"tab:{catalogue.ARCHITECTURES}",
-    )
-    return f"% Needs \\usepackage{{booktabs}}.\n{text}"
+    column_format = "l" + "lr" * (len(cells.columns) // 2)
+    return _latex_of_texts(cells, column_format, _ARCHITECTURES_CAPTION, catalogue.ARCHITECTURES)
+
+
+def render_search(records: pd.DataFrame, file_format: str) -> str:
+    """Renders every trial of the hyperparameter search.
+
+    - `csv`: the frame as it is.
+    - `md`, `tex`: a row a (data set, layers, learning rate) in the order given, the networks side
+      by side: highest validation accuracy, its epoch, and whether the trial diverged. The best of a
+      data set and network is bold (all of equals). A last column marks what the paper chose, where
+      the records have a data set of the paper.
+
+    Args:
+        records: See `freeconv.search.search_records`.
+        file_format: `csv`, `md` or `tex`.
+
+    Raises:
+        InputError: If there is no such format.
+    """
+    _check_format(file_format)
+    if file_format == "csv":
+        return records.to_csv(index=False)
+    if file_format == "md":
+        cells = _search_cells(records, "**{}**", dash="—")
+        alignment = _search_alignment(cells, "left", "right")
+        text = cells.to_markdown(index=False, disable_numparse=True, colalign=alignment)
+        return f"{_SEARCH_CAPTION}\n\n{text}\n"
+    cells = _search_cells(records, r"\textbf{{{}}}", dash="---")
+    cells["Data set"] = cells["Data set"].str.translate(LATEX_ESCAPES)
+    column_format = "".join(_search_alignment(cells, "l", "r"))
+    return _latex_of_texts(cells, column_format, _SEARCH_CAPTION, catalogue.SEARCH)
 
 
 def best(values: pd.DataFrame) -> pd.DataFrame:
@@ -196,6 +226,46 @@ def _network_cells(title: str, layers: list[dict]) -> dict[str, list[str]]:
     }
 
 
+def _search_cells(records: pd.DataFrame, bold: str, dash: str) -> pd.DataFrame:
+    """The texts of the search's table; `bold` is a format that marks the best."""
+    keys = ["dataset", "layers", "learning_rate"]
+    by_trial = records.set_index([*keys, "model"])
+    settings = records[keys].drop_duplicates()
+    columns = {
+        "Data set": settings["dataset"].map(catalogue.dataset_title),
+        "Layers": settings["layers"].map(str),
+        "Learning rate": settings["learning_rate"].map("{:g}".format),
+    }
+    for model in _ordered(records["model"], catalogue.MODELS):
+        trials = [by_trial.loc[(*setting, model)] for setting in settings.itertuples(index=False)]
+        title = catalogue.MODELS[model]
+        columns[f"{title} accuracy"] = [_trial_text(trial, bold) for trial in trials]
+        columns[f"{title} epoch"] = [
+            dash if pd.isna(trial["best_epoch"]) else str(int(trial["best_epoch"]))
+            for trial in trials
+        ]
+    if set(settings["dataset"]) & set(PAPERS_CHOICE):
+        columns["Paper"] = [
+            "chosen" if PAPERS_CHOICE.get(dataset) == (layers, learning_rate) else ""
+            for dataset, layers, learning_rate in settings.itertuples(index=False)
+        ]
+    return pd.DataFrame(columns)
+
+
+def _trial_text(trial: pd.Series, bold: str) -> str:
+    """The accuracy of a trial, and what is to be said about it."""
+    if pd.isna(trial["val_accuracy"]):
+        return "diverged"
+    text = f"{trial['val_accuracy']:.{DIGITS}f}"
+    if trial["diverged"]:
+        return f"{text} (diverged)"
+    return bold.format(text) if trial["best"] else text
+
+
+def _search_alignment(cells: pd.DataFrame, left: str, right: str) -> list[str]:
+    return [left if title in ("Data set", "Paper") else right for title in cells]
+
+
 def _csv(name: str, values: pd.DataFrame, statistic: str) -> str:
     return values.set_axis(["_".join(c) for c in values.columns], axis="columns").to_csv()
 
@@ -240,6 +310,26 @@ def _titles(name: str, values: pd.DataFrame) -> list[tuple[str, ...]]:
         for dataset, metric, model in values.columns
     ]
     return [head[1:] for head in heads] if catalogue.table(name).dataset else heads
+
+
+def _latex_of_texts(cells: pd.DataFrame, column_format: str, caption: str, name: str) -> str:
+    """A `table` environment of cells and a caption that are LaTeX already."""
+    text = cells.style.hide(axis="index").to_latex(
+        hrules=True,
+        column_format=column_format,
+        position="tbp",
+        position_float="centering",
+        caption=caption,
+        label=f"tab:{name}",
+    )
+    return f"% Needs \\usepackage{{booktabs}}.\n{text}"
+
+
+def _check_format(file_format: str) -> None:
+    if file_format not in FORMATS:
+        raise InputError(
+            f"`file_format` must be one of {', '.join(FORMATS)}. Received: {file_format!r}"
+        )
 
 
 def _rule_groups(latex: str) -> str:

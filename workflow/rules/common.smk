@@ -25,10 +25,13 @@ from freeconv import catalogue
 from freeconv.arguments import format_arguments, format_value
 from freeconv.config import check_config
 from freeconv.errors import InputError
-from freeconv.study import Cell, Study
+from freeconv.study import Cell, Study, Trial
 
 # The folder of a cell; its wildcards are the identity of the cell.
 CELL = "{dataset}/{model}/{augmentation}-{level}/vcp-{vcp}/fold-{fold}"
+
+# The same of a trial of the hyperparameter search.
+TRIAL = "{dataset}/{model}/layers-{layers}/rate-{learning_rate}/fold-{fold}"
 
 
 def read_study(config, schema):
@@ -54,6 +57,8 @@ def wildcard_patterns():
         "level": number,
         "vcp": number,
         "fold": r"\d+",
+        "layers": r"\d",
+        "learning_rate": number + r"(e-\d+)?",
         "statistic": "|".join(catalogue.STATISTICS),
         "table": "[a-z0-9_]+",
         "figure": "[a-z0-9_]+",
@@ -64,12 +69,22 @@ def wildcard_patterns():
 def cell_files(name):
     """A file of every cell of the study; the folders of the cells by an empty name."""
     pattern = f"results/{STUDY.name}/cells/{CELL}/{name}"
-    return [
-        pattern.format(
-            **{key: format_value(value) for key, value in vars(cell).items()}
-        )
-        for cell in STUDY.cells()
-    ]
+    return [named_after(cell, pattern) for cell in STUDY.cells()]
+
+
+def named_after(job, pattern):
+    """The file that a cell or a trial has by a pattern of its wildcards."""
+    values = {key: format_value(value) for key, value in vars(job).items()}
+    return pattern.format(**values)
+
+
+def trial_histories(wildcards):
+    """The history of every trial; or one clear error, in a study without any."""
+    pattern = f"results/{STUDY.name}/search/{TRIAL}/history.parquet"
+    try:
+        return [named_after(trial, pattern) for trial in STUDY.trials()]
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def aggregated_files():
@@ -152,6 +167,18 @@ def cell_settings(wildcards):
         fold=int(wildcards.fold),
     )
     return format_arguments(STUDY.settings_of(cell))
+
+
+def trial_settings(wildcards):
+    """The settings of a trial as arguments of the training script."""
+    trial = Trial(
+        dataset=wildcards.dataset,
+        model=wildcards.model,
+        layers=int(wildcards.layers),
+        learning_rate=float(wildcards.learning_rate),
+        fold=int(wildcards.fold),
+    )
+    return format_arguments(STUDY.settings_of_trial(trial))
 
 
 def network_settings(wildcards):

@@ -1,0 +1,58 @@
+# The hyperparameter search: one job a trial, and a table of all. No part of `all`.
+
+
+rule search:
+    input:
+        expand(
+            "results/{study}/tables/search.{format}",
+            study=STUDY.name,
+            format=["csv", "md", "tex"],
+        ),
+        f"results/{STUDY.name}/search.parquet",
+
+
+rule train_trial:
+    input:
+        data="data/{dataset}.npy",
+        folds="results/{study}/folds/{dataset}.parquet",
+    output:
+        f"results/{{study}}/search/{TRIAL}/history.parquet",
+    log:
+        f"logs/{{study}}/search/{TRIAL}.log",
+    benchmark:
+        f"results/{{study}}/benchmarks/search/{TRIAL}.tsv"
+    conda:
+        "../../envs/train.yaml"
+    resources:
+        gpu=gpus_of_a_job(),
+        device=STUDY.device,
+        mem_mb=4000,
+    params:
+        settings=trial_settings,
+    shell:
+        'python "$FREECONV/scripts/train.py" {params.settings} --data {input.data:q} '
+        "--folds {input.folds:q} --device {resources.device} --threads {threads} "
+        "--history {output:q} 2> {log:q}"
+
+
+rule gather_trials:
+    input:
+        trial_histories,
+    output:
+        records="results/{study}/search.parquet",
+        csv=report(
+            "results/{study}/tables/search.csv",
+            caption="../report/search.rst",
+            category="Tables",
+            subcategory="Hyperparameter search",
+            labels={"table": "search"},
+        ),
+        md="results/{study}/tables/search.md",
+        tex="results/{study}/tables/search.tex",
+    log:
+        "logs/{study}/search.log",
+    conda:
+        "../../envs/analysis.yaml"
+    shell:
+        'python "$FREECONV/scripts/search.py" --histories {input:q} --records {output.records:q} '
+        "--tables {output.csv:q} {output.md:q} {output.tex:q} 2> {log:q}"
