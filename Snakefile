@@ -34,6 +34,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/paper.smk"
+include: "workflow/rules/overview.smk"
 
 
 rule all:
@@ -42,6 +43,7 @@ rule all:
         table_files(),
         figure_files(),
         aggregated_files(),
+        f"results/{STUDY.name}/overview.html",
 
 
 rule train:

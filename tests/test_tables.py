@@ -131,7 +131,7 @@ def test_latex_rows(summary):
     [
         (("tables", "pooled_median", "csv"), "`name` must be one of.*Received: 'tables'"),
         (("noise", "median", "csv"), "`statistic` must be one of.*Received: 'median'"),
-        (("noise", "pooled_median", "html"), "`file_format` must be one of.*Received: 'html'"),
+        (("noise", "pooled_median", "pdf"), "`file_format` must be one of.*Received: 'pdf'"),
         (("translation_cifar10", "pooled_median", "csv"), "no row for table 'translation_cifar10'"),
     ],
 )
@@ -198,5 +198,5 @@ def test_architectures_in_latex():
 
 
 def test_unknown_format_of_architectures_is_refused():
-    with pytest.raises(ValueError, match=r"one of csv, md, tex\. Received: 'html'"):
-        render_architectures(networks(), "html")
+    with pytest.raises(ValueError, match=r"one of csv, md, tex, html\. Received: 'pdf'"):
+        render_architectures(networks(), "pdf")
