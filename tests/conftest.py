@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from running import snakemake
+
+from freeconv.study import Study
 
 ROOT = Path(__file__).parent.parent
 
@@ -27,3 +30,27 @@ def read_config():
         return sources | yaml.safe_load((ROOT / name).read_text())
 
     return read
+
+
+@pytest.fixture(scope="session")
+def smoke(root, tmp_path_factory):
+    """The folder of a finished run of the smoke study; a name that needs quoting.
+
+    Tests leave it as they found it.
+    """
+    directory = tmp_path_factory.mktemp("it's a run")
+    run = snakemake(root, directory, "--configfile", root / "tests/smoke.yaml")
+    assert run.returncode == 0, run.stdout
+    assert "results/smoke/figures" in run.stdout
+    return directory
+
+
+@pytest.fixture(scope="session")
+def results(smoke):
+    return smoke / "results/smoke"
+
+
+@pytest.fixture
+def study(read_config):
+    """The smoke study."""
+    return Study.from_config(read_config("tests/smoke.yaml"))

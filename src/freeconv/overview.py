@@ -119,6 +119,7 @@ def _criterion(row) -> dict:
         "interval": DASH if pd.isna(row.low) else f"{_signed(row.low)} to {_signed(row.high)}",
         "paper": f"{row.side} {row.threshold:g}",
         "folds": row.folds,
+        "epochs": _range(row.fewest_epochs, row.most_epochs),
         "verdict": row.verdict,
     }
 
@@ -215,6 +216,10 @@ def _titles(datasets: pd.Series) -> str:
 
 def _numbers(values: pd.Series) -> str:
     return ", ".join(f"{value:g}" for value in sorted(values.unique()))
+
+
+def _range(fewest: int, most: int) -> str:
+    return str(most) if fewest == most else f"{fewest} to {most}"
 
 
 def _duration(seconds: float) -> str:

@@ -155,7 +155,6 @@ def labels_of_table(wildcards):
     return {
         "data": ", ".join(map(catalogue.dataset_title, datasets)),
         "statistic": wildcards.statistic.replace("_", " "),
-        "paper": table.paper,
     }
 
 

@@ -33,7 +33,7 @@ rule architectures:
             caption="../report/architectures.rst",
             category="4. Tables",
             subcategory="Architectures",
-            labels={"table": "Layers of the networks", "paper": "Table A.2"},
+            labels={"table": "Layers of the networks"},
         ),
         "results/{study}/tables/architectures.csv",
         "results/{study}/tables/architectures.md",
