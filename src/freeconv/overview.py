@@ -12,7 +12,7 @@ from freeconv.pages import render_template
 from freeconv.provenance import SOFTWARE
 from freeconv.study import UNAUGMENTED, TrainingSettings
 
-DASH = "–"  # noqa: RUF001
+DASH = "—"
 """Shown where there is no number."""
 
 DIGEST_DIGITS = 12
@@ -76,19 +76,16 @@ def render_overview(background: Background, records: Records) -> str:
         provenance=_provenance(records.provenance),
         conclusion_verdicts=CONCLUSION_VERDICTS,
         comparison_verdicts=COMPARISON_VERDICTS,
-        dash=DASH,
     )
 
 
 def _size(history: pd.DataFrame, settings: pd.DataFrame) -> dict:
     """How much was trained; epoch 0 is the untrained network."""
-    trained = history[history["epoch"] >= 1]
+    trained, models = history[history["epoch"] >= 1], set(settings["model"])
     return {
         "cells": len(settings),
         "datasets": _titles(settings["dataset"]),
-        "models": ", ".join(
-            catalogue.MODELS[m] for m in catalogue.MODELS if m in {*settings.model}
-        ),
+        "models": ", ".join(title for name, title in catalogue.MODELS.items() if name in models),
         "folds": sorted(settings["fold"].unique().tolist()),
         "epochs": len(trained),
         "duration": _duration(history["seconds"].sum()),
