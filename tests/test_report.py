@@ -8,6 +8,7 @@ import shutil
 import pytest
 from running import Page, snakemake
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -169,33 +170,40 @@ def browser(report, tmp_path_factory):
 
 
 @pytest.fixture
-def click(browser):
-    """Click what is found once it is there."""
+def patiently(browser):
+    """Do something in the browser until it works and gives a true value, which is returned.
 
-    def click_on(xpath):
-        WebDriverWait(browser, 60).until(lambda _: browser.find_elements(By.XPATH, xpath))[
-            0
-        ].click()
-
-    return click_on
+    Pages load, and elements move or are drawn anew, while the test goes on.
+    """
+    return WebDriverWait(browser, 60, ignored_exceptions=[WebDriverException]).until
 
 
 @pytest.fixture
-def open_list(browser, click):
+def click(patiently):
+    """Click what an XPath finds."""
+
+    def click_(xpath):
+        patiently(lambda browser: browser.find_element(By.XPATH, xpath).click() or True)
+
+    return click_
+
+
+@pytest.fixture
+def open_list(browser, click, patiently):
     """Open a list of results from the first page, and count them."""
 
     def open_(category, subcategory=None):
+        browser.switch_to.default_content()
         browser.refresh()
         for words in filter(None, (category, subcategory)):
             click(f'//nav//a[.//span[text()="{words}"]]')
-        rows = (By.CSS_SELECTOR, "nav tbody tr")
-        return len(WebDriverWait(browser, 60).until(lambda _: browser.find_elements(*rows)))
+        return len(patiently(lambda _: browser.find_elements(By.CSS_SELECTOR, "nav tbody tr")))
 
     return open_
 
 
 @pytest.fixture
-def view(browser, click):
+def view(browser, click, patiently):
     """Open a result of the list by its number, and return the element that shows it."""
 
     def view_(number, element):
@@ -203,12 +211,23 @@ def view(browser, click):
         source = f"return document.querySelector('{shown}')?.src"
         before = browser.execute_script(source)
         click(f"(//nav//tbody/tr)[{number + 1}]//a")
-        WebDriverWait(browser, 60).until(
-            lambda _: browser.execute_script(source) not in (None, before)
-        )
+        patiently(lambda _: browser.execute_script(source) not in (None, before))
         return browser.find_element(By.CSS_SELECTOR, shown)
 
     return view_
+
+
+@pytest.fixture
+def rows_of(browser, view, patiently):
+    """Open a page of the list by its number, and return the rows of one of its tables."""
+
+    def rows_of_(number, selector):
+        browser.switch_to.default_content()
+        browser.switch_to.frame(view(number, "iframe"))
+        patiently(lambda _: browser.execute_script("return document.readyState") == "complete")
+        return patiently(lambda _: browser.find_elements(By.CSS_SELECTOR, selector))
+
+    return rows_of_
 
 
 def assert_no_errors(browser):
@@ -219,10 +238,10 @@ def assert_no_errors(browser):
     assert all(name.startswith(("data:", "blob:")) for name in browser.execute_script(names))
 
 
-def test_the_first_page_in_a_browser(browser, click):
+def test_the_first_page_in_a_browser(browser, click, patiently):
+    browser.switch_to.default_content()
     browser.refresh()
-    graph = (By.CSS_SELECTOR, "#rulegraph canvas")
-    canvas = WebDriverWait(browser, 60).until(lambda _: browser.find_elements(*graph))[0]
+    canvas = patiently(lambda _: browser.find_element(By.CSS_SELECTOR, "#rulegraph canvas"))
     assert canvas.size["height"] > 300
     assert "Study smoke" in browser.find_element(By.ID, "app").text
     menu = [item.text for item in browser.find_elements(By.CSS_SELECTOR, "nav li")]
@@ -232,26 +251,21 @@ def test_the_first_page_in_a_browser(browser, click):
     assert_no_errors(browser)
 
 
-def test_the_overview_in_a_browser(browser, open_list, view):
+def test_the_overview_in_a_browser(browser, open_list, rows_of):
     assert open_list("1. Overview") == 1
-    browser.switch_to.frame(view(0, "iframe"))
-    rows = browser.find_elements(By.CSS_SELECTOR, "#verdicts tbody tr")
+    rows = rows_of(0, "#verdicts tbody tr")
     assert [row.find_element(By.TAG_NAME, "th").text for row in rows] == [*STATEMENTS.values()]
     assert all(row.find_element(By.CLASS_NAME, "verdict").is_displayed() for row in rows)
-    browser.switch_to.default_content()
     assert_no_errors(browser)
 
 
-def test_every_figure_in_a_browser(browser, open_list, view, study):
+def test_every_figure_in_a_browser(browser, open_list, view, patiently, study):
     count = open_list("5. Figures")
     assert count == len(figures_of(study, "digits"))
+    drawn = "return arguments[0].complete && arguments[0].naturalWidth > 0"
     for number in range(count):
         image = view(number, "img")
-        WebDriverWait(browser, 60).until(
-            lambda _, image=image: browser.execute_script(
-                "return arguments[0].complete && arguments[0].naturalWidth > 0", image
-            )
-        )
+        patiently(lambda _, image=image: browser.execute_script(drawn, image))
     assert_no_errors(browser)
 
 
@@ -264,12 +278,10 @@ def test_every_figure_in_a_browser(browser, open_list, view, study):
         ("4. Tables", "Architectures", 1, 5),
     ],
 )
-def test_tables_in_a_browser(browser, open_list, view, category, subcategory, count, columns):
+def test_tables_in_a_browser(browser, open_list, rows_of, category, subcategory, count, columns):
     assert open_list(category, subcategory) == count
     for number in range(count):
-        browser.switch_to.frame(view(number, "iframe"))
-        head = browser.find_element(By.CSS_SELECTOR, "thead tr")
+        head, *rows = rows_of(number, "table tr")
         assert len(head.find_elements(By.TAG_NAME, "th")) == columns
-        assert browser.find_elements(By.CSS_SELECTOR, "tbody tr")
-        browser.switch_to.default_content()
+        assert rows
     assert_no_errors(browser)
