@@ -22,8 +22,9 @@ demo: study ## Train the demo, a study of embedded digits; ends with tables and 
 study: $(VENV)/workflow ## Run the study STUDY=config/....yaml
 	$(SNAKEMAKE) --configfile $(STUDY)
 
-report: $(VENV)/workflow ## Write the report of STUDY, report.html
-	$(BIN)/snakemake --configfile $(STUDY) --report
+report: $(VENV)/workflow ## Write the report of STUDY, once it has run, report.html
+	$(BIN)/snakemake --configfile $(STUDY) --report || \
+		{ echo "A report needs all of the study: make study STUDY=$(STUDY)" >&2; exit 1; }
 
 test: lint ## Linters, unit tests, and a small study through the whole workflow
 	$(BIN)/python -m pytest

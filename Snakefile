@@ -34,6 +34,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/paper.smk"
 include: "workflow/rules/search.smk"
+include: "workflow/rules/overview.smk"
 
 
 rule all:
@@ -42,18 +43,4 @@ rule all:
         table_files(),
         figure_files(),
         aggregated_files(),
-
-
-rule train:
-    input:
-        cell_files("history.parquet"),
-
-
-rule tables:
-    input:
-        table_files(),
-
-
-rule figures:
-    input:
-        figure_files(),
+        f"results/{STUDY.name}/overview.html",

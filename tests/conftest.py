@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from freeconv.study import Study
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -52,3 +54,26 @@ def snakemake():
         )
 
     return run
+
+
+def smoke(root, snakemake, tmp_path_factory):
+    """The folder of a finished run of the smoke study; a name that needs quoting.
+
+    Tests leave it as they found it.
+    """
+    directory = tmp_path_factory.mktemp("it's a run")
+    run = snakemake(directory, "--configfile", root / "tests/smoke.yaml")
+    assert run.returncode == 0, run.stdout
+    assert "results/smoke/figures" in run.stdout
+    return directory
+
+
+@pytest.fixture(scope="session")
+def results(smoke):
+    return smoke / "results/smoke"
+
+
+@pytest.fixture
+def study(read_config):
+    """The smoke study."""
+    return Study.from_config(read_config("tests/smoke.yaml"))

@@ -183,7 +183,3 @@ def test_documentation_lists_every_table_and_figure_and_no_other():
     )
     for entry in (*catalogue.FIGURES, *catalogue.TABLES):
         assert entry.paper in text
-
-
-def test_overview_of_the_report():
-    assert "cross-validation" in caption("workflow.rst")

@@ -297,5 +297,5 @@ def test_csv_parses_back():
 
 
 def test_wrong_format_is_named():
-    with pytest.raises(ValueError, match=r"`file_format` must be one of csv, md, tex.*'html'"):
-        render_comparison(compare(epochs(TRANSLATED, 0, [0.98]), settings(TRANSLATED)), "html")
+    with pytest.raises(ValueError, match=r"`file_format` must be one of csv, md, tex, html.*'pdf'"):
+        render_comparison(compare(epochs(TRANSLATED, 0, [0.98]), settings(TRANSLATED)), "pdf")

@@ -5,6 +5,7 @@ import math
 
 import pandas as pd
 import pytest
+from reading import Page
 
 from freeconv.errors import InputError
 from freeconv.files import read_parquet, write_parquet
@@ -153,5 +154,16 @@ def test_one_network_of_a_data_set_that_the_paper_lacks():
 
 
 def test_an_unknown_format_is_refused():
-    with pytest.raises(InputError, match=r"one of csv, md, tex\. Received: 'html'"):
-        render_search(grid(), "html")
+    with pytest.raises(InputError, match=r"one of csv, md, tex, html\. Received: 'pdf'"):
+        render_search(grid(), "pdf")
+
+
+def test_the_page_marks_the_same_trials_as_the_other_formats():
+    page = Page(render_search(grid(), "html"))
+    (table,) = page.tables.values()
+    markdown = render_search(grid(), "md").splitlines()
+    rows = [line.strip("|").split("|") for line in markdown if line.startswith("|")]
+    cells = [[text.strip() for text in row] for row in (rows[0], *rows[2:])]
+    assert table == [[text.strip("*") for text in row] for row in cells]
+    html = render_search(grid(), "html")
+    assert html.count("<strong>") == sum(text.startswith("**") for row in cells for text in row)

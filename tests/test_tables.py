@@ -1,11 +1,13 @@
 """Tables against a small summary whose best values are known by hand."""
 
+import base64
 import csv
 import re
 
 import numpy as np
 import pandas as pd
 import pytest
+from reading import Page
 
 from freeconv.history import NETWORKS_SCHEMA
 from freeconv.tables import best, render, render_architectures, table
@@ -97,6 +99,32 @@ def test_markdown(summary):
     assert not any("nan" in cell for row in cells for cell in row)
 
 
+def test_html_is_what_markdown_says(summary):
+    """The same texts, the same of them bold, and the CSV to download."""
+    html = render("noise", summary, "pooled_median", "html")
+    lines = render("noise", summary, "pooled_median", "md").splitlines()
+    marked = Page(html.replace("<strong>", "**").replace("</strong>", "**"))
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    assert marked.tables[0] == [cells[0], *cells[2:]]
+    assert lines[0] in marked.text
+    (link,) = [value for tag, value in marked.links if tag == "a"]
+    data = base64.b64decode(link.split(",", 1)[1]).decode()
+    assert data == render("noise", summary, "pooled_median", "csv")
+
+
+def test_html_escapes_and_aligns(summary):
+    summary["dataset"] = summary["dataset"].replace("my_data", "<i>&")
+    html = render("noise", summary, "pooled_median", "html")
+    assert "&lt;i&gt;&amp;, Validation accuracy, CNN" in html
+    assert html.count('<td class="number">') == html.count("<td") == 2 * 9
+
+
+def test_architectures_in_html():
+    page = Page(render_architectures(networks(), "html"))
+    assert page.tables[0][0] == ["Data set", "CNN", "CNN parameters", "FCN", "FCN parameters"]
+    assert page.tables[0][5] == ["", "All layers", "2,108,746", "All layers", "2,162,506"]
+
+
 @pytest.mark.parametrize("name", ["translation_mnist", "translation_my_data", "noise"])
 def test_latex_structure(summary, name):
     text = render(name, summary, "pooled_median", "tex")
@@ -131,7 +159,7 @@ def test_latex_rows(summary):
     [
         (("tables", "pooled_median", "csv"), "`name` must be one of.*Received: 'tables'"),
         (("noise", "median", "csv"), "`statistic` must be one of.*Received: 'median'"),
-        (("noise", "pooled_median", "html"), "`file_format` must be one of.*Received: 'html'"),
+        (("noise", "pooled_median", "pdf"), "`file_format` must be one of.*Received: 'pdf'"),
         (("translation_cifar10", "pooled_median", "csv"), "no row for table 'translation_cifar10'"),
     ],
 )
@@ -198,5 +226,5 @@ def test_architectures_in_latex():
 
 
 def test_unknown_format_of_architectures_is_refused():
-    with pytest.raises(ValueError, match=r"one of csv, md, tex\. Received: 'html'"):
-        render_architectures(networks(), "html")
+    with pytest.raises(ValueError, match=r"one of csv, md, tex, html\. Received: 'pdf'"):
+        render_architectures(networks(), "pdf")

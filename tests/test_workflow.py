@@ -14,8 +14,8 @@ from conftest import ROOT
 from freeconv.arguments import format_arguments, format_value
 from freeconv.catalogue import STATISTICS, figures_of, tables_of
 from freeconv.files import read_metadata
-from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA
-from freeconv.study import Study
+from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA, PROVENANCE_SCHEMA
+from freeconv.tables import FORMATS
 
 CELLS = [
     "cnn/none-0/vcp-0",
@@ -24,26 +24,6 @@ CELLS = [
     "fcn/translation-0.3/vcp-0",
     "fcn/translation-0.3/vcp-0.5",
 ]
-
-
-@pytest.fixture(scope="module")
-def smoke(root, snakemake, tmp_path_factory):
-    """The folder of a finished run of the smoke study; a name that needs quoting."""
-    directory = tmp_path_factory.mktemp("it's a run")
-    run = snakemake(directory, "--configfile", root / "tests/smoke.yaml")
-    assert run.returncode == 0, run.stdout
-    assert "results/smoke/figures" in run.stdout
-    return directory
-
-
-@pytest.fixture(scope="module")
-def results(smoke):
-    return smoke / "results/smoke"
-
-
-@pytest.fixture
-def study(read_config):
-    return Study.from_config(read_config("tests/smoke.yaml"))
 
 
 def test_every_cell_has_its_records(results):
@@ -78,6 +58,19 @@ def test_a_cell_says_where_it_comes_from(results, study):
     assert {"keras", "numpy", "python", "tensorflow"} <= metadata["versions"].keys()
 
 
+def test_provenance_is_that_of_every_cell(results):
+    provenance = pd.read_parquet(results / "provenance.parquet")
+    assert provenance.columns.tolist() == PROVENANCE_SCHEMA.names
+    assert len(provenance) == len(CELLS)
+    for row in provenance.itertuples():
+        cell = f"{row.model}/{row.augmentation}-{row.level:g}/vcp-{row.vcp:g}"
+        history = results / f"cells/digits/{cell}/fold-{row.fold}/history.parquet"
+        run = read_metadata(history)
+        assert row.seed == run["settings"]["seed"]
+        assert (row.data, row.device, row.machine) == (run["data"], run["device"], run["machine"])
+        assert {name: getattr(row, name) for name in run["versions"]} == run["versions"]
+
+
 def test_evaluation_agrees_with_the_history(results):
     """The best epoch's model, evaluated clean, has the validation accuracy of that epoch."""
     keys = ["model", "augmentation", "level", "vcp", "fold"]
@@ -95,7 +88,7 @@ def test_evaluation_agrees_with_the_history(results):
 def test_tables_and_figures_are_there(results, study):
     for statistic in STATISTICS:
         for table in tables_of(study):
-            for suffix in ("csv", "md", "tex"):
+            for suffix in FORMATS:
                 assert (results / f"tables/{statistic}/{table}.{suffix}").stat().st_size > 0
     for figure in figures_of(study, "digits"):
         png = results / f"figures/digits/{figure}.png"

@@ -1,4 +1,4 @@
-"""The comparison with the paper and its conclusions as files to read: CSV, Markdown and LaTeX."""
+"""The comparison with the paper and its conclusions as files: CSV, Markdown, LaTeX and HTML."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from freeconv import catalogue
 from freeconv.comparison import VERDICTS as COMPARISON_VERDICTS
 from freeconv.conclusions import VERDICTS as CONCLUSION_VERDICTS
 from freeconv.errors import InputError
+from freeconv.pages import TextTable, render_tables
 from freeconv.tables import FORMATS, LATEX_ESCAPES
 
 DASH = "-"
@@ -31,8 +32,8 @@ def render_comparison(comparison: pd.DataFrame, file_format: str) -> str:
 
     Args:
         comparison: See `freeconv.comparison.compare`; may be empty.
-        file_format: `csv` (the frame as it is), `md` or `tex` (needs the LaTeX packages booktabs,
-            longtable and pdflscape).
+        file_format: `csv` (the frame as it is), `md`, `html` (a page), or `tex` (needs the LaTeX
+            packages booktabs, longtable and pdflscape).
 
     Raises:
         InputError: If there is no such format.
@@ -45,8 +46,8 @@ def render_conclusions(conclusions: pd.DataFrame, file_format: str) -> str:
 
     Args:
         conclusions: See `freeconv.conclusions.conclude`.
-        file_format: `csv` (the frame as it is), `md` or `tex` (needs the LaTeX packages booktabs,
-            longtable and pdflscape).
+        file_format: `csv` (the frame as it is), `md`, `html` (a page), or `tex` (needs the LaTeX
+            packages booktabs, longtable and pdflscape).
 
     Raises:
         InputError: If there is no such format.
@@ -152,6 +153,10 @@ def _render(frame: pd.DataFrame, parts: list[_Part], file_format: str) -> str:
         return frame.to_csv(index=False)
     if file_format == "md":
         return "\n".join(map(_markdown, parts))
+    if file_format == "html":
+        name = parts[0].name
+        tables = [TextTable(part.caption, part.cells) for part in parts]
+        return render_tables(name.capitalize(), tables, f"{name}.csv", frame.to_csv(index=False))
     packages = "booktabs, longtable, pdflscape"
     return f"% Needs the packages {packages}.\n" + "\n".join(map(_latex, parts))
 

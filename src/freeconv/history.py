@@ -7,6 +7,7 @@ import dataclasses
 
 import pyarrow as pa
 
+from freeconv.provenance import SOFTWARE
 from freeconv.study import CellSettings, Trial
 
 CELL_COLUMNS = ("dataset", "model", "augmentation", "level", "vcp", "fold", "seed")
@@ -75,6 +76,14 @@ SUMMARY_SCHEMA = pa.schema(
 _ARROW_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 SETTINGS_SCHEMA = pa.schema(
     [(item.name, _ARROW_TYPES[item.type]) for item in dataclasses.fields(CellSettings)]
+)
+
+# A row a cell: the digest of its data, where it was trained, and under which versions.
+PROVENANCE_SCHEMA = pa.schema(
+    [
+        *_CELL_FIELDS[:7],
+        *((name, pa.string()) for name in ("data", "device", "machine", *SOFTWARE)),
+    ]
 )
 
 # A row a trial of the hyperparameter search: see `search.search_records`.

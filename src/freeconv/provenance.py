@@ -1,12 +1,17 @@
 """Under which conditions a result was made."""
 
+import dataclasses
 import platform
 from importlib.metadata import version
 
 from freeconv import __version__
+from freeconv.study import Cell
 
 # The packages whose version can change a cell's numbers.
 PACKAGES = ("keras", "numpy", "pandas", "pyarrow", "scipy", "tensorflow")
+
+# Everything whose version is kept beside a result.
+SOFTWARE = ("freeconv", "python", *PACKAGES)
 
 
 def describe_run(settings, splits, device):
@@ -31,3 +36,19 @@ def describe_run(settings, splits, device):
         "device": device,
         "machine": f"{platform.system()} {platform.machine()}",
     }
+
+
+def flatten_run(run):
+    """What `describe_run` kept beside the result of a cell, as one row of a table.
+
+    Args:
+        run: the mapping that `describe_run` returned, read back.
+
+    Returns:
+        A mapping by `history.PROVENANCE_SCHEMA`: the cell and its seed, the digest of its data,
+        device and machine, and the version of each of `SOFTWARE` (None where none was kept).
+    """
+    cell = {item.name: run["settings"][item.name] for item in dataclasses.fields(Cell)}
+    versions = {name: run["versions"].get(name) for name in SOFTWARE}
+    background = {name: run[name] for name in ("data", "device", "machine")}
+    return {**cell, "seed": run["settings"]["seed"], **background, **versions}

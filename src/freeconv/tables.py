@@ -1,8 +1,8 @@
 """The paper's tables from a summary: a row a level of one augmentation, the best of a column bold.
 
 Tables 1 and 2 (translation), B.1 (edge noise), B.2 (noise) and B.3 (rotation) of Ott et al. (2020),
-as CSV for programs, Markdown for reading and LaTeX for a paper; Table A.2, the networks; and the
-trials of the hyperparameter search, whose grid is Table A.1.
+as CSV for programs, Markdown for reading, LaTeX for a paper and HTML for a report; Table A.2, the
+networks; and the trials of the hyperparameter search, whose grid is Table A.1.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import pandas as pd
 
 from freeconv import catalogue
 from freeconv.errors import InputError
+from freeconv.pages import TextTable, render_tables
 from freeconv.search import PAPERS_CHOICE
 from freeconv.summary import levels_of
 
-FORMATS = ("csv", "md", "tex")
+FORMATS = ("csv", "md", "tex", "html")
 """The formats of `render`, named by their file endings."""
 
 DIGITS = 5
@@ -99,20 +100,21 @@ def render(name: str, summary: pd.DataFrame, statistic: str, file_format: str) -
       `<dataset>_<metric>_<model>`.
     - `md`: a caption and a GitHub-flavoured table.
     - `tex`: a `table` environment; needs the LaTeX package booktabs.
+    - `html`: a page that also holds the CSV, to download.
 
-    The latter two show 5 decimals, the best of each column bold (all of equals) and a dash where
+    The latter three show 5 decimals, the best of each column bold (all of equals) and a dash where
     the study has no such cell.
 
     Args:
         name: The table's name, see `freeconv.catalogue`.
         summary: See `freeconv.summary.summarise`.
         statistic: `pooled_median`, `best_median` or `last_median`.
-        file_format: `csv`, `md` or `tex`.
+        file_format: `csv`, `md`, `tex` or `html`.
 
     Raises:
         InputError: If there is no such table, statistic or format, or nothing to show.
     """
-    renderers = dict(zip(FORMATS, (_csv, _markdown, _latex), strict=True))
+    renderers = dict(zip(FORMATS, (_csv, _markdown, _latex, _html), strict=True))
     if file_format not in renderers:
         known = ", ".join(FORMATS)
         raise InputError(f"`file_format` must be one of {known}. Received: {file_format!r}")
@@ -123,12 +125,12 @@ def render_architectures(networks: pd.DataFrame, file_format: str) -> str:
     """Renders Table A.2, the networks of a study, with the parameters of each layer.
 
     - `csv`: the frame as it is.
-    - `md`, `tex`: as the paper has it, data set by data set, the networks side by side; the format
-      of a convolution is (kernel size, filters, stride).
+    - `md`, `tex`, `html`: as the paper has it, data set by data set, the networks side by side; the
+      format of a convolution is (kernel size, filters, stride).
 
     Args:
         networks: By `freeconv.history.NETWORKS_SCHEMA`, of one or more data sets.
-        file_format: `csv`, `md` or `tex`.
+        file_format: `csv`, `md`, `tex` or `html`.
 
     Raises:
         InputError: If there is no such format.
@@ -137,6 +139,10 @@ def render_architectures(networks: pd.DataFrame, file_format: str) -> str:
     if file_format == "csv":
         return networks.to_csv(index=False)
     cells = _architecture_cells(networks)
+    if file_format == "html":
+        part = TextTable(_ARCHITECTURES_CAPTION, cells)
+        file = f"{catalogue.ARCHITECTURES}.csv"
+        return render_tables("Architectures", [part], file, networks.to_csv(index=False))
     if file_format == "md":
         alignment = ["left", *["left", "right"] * (len(cells.columns) // 2)]
         text = cells.to_markdown(index=False, disable_numparse=True, colalign=alignment)
@@ -150,14 +156,14 @@ def render_search(records: pd.DataFrame, file_format: str) -> str:
     """Renders every trial of the hyperparameter search.
 
     - `csv`: the frame as it is.
-    - `md`, `tex`: a row a (data set, layers, learning rate) in the order given, the networks side
-      by side: highest validation accuracy, its epoch, and whether the trial diverged. The best of a
-      data set and network is bold (all of equals). A last column marks what the paper chose, where
-      the records have a data set of the paper.
+    - `md`, `tex`, `html`: a row a (data set, layers, learning rate) in the order given, the
+      networks side by side: highest validation accuracy, its epoch, and whether the trial diverged.
+      The best of a data set and network is bold (all of equals). A last column marks what the paper
+      chose, where the records have a data set of the paper.
 
     Args:
         records: See `freeconv.search.search_records`.
-        file_format: `csv`, `md` or `tex`.
+        file_format: `csv`, `md`, `tex` or `html`.
 
     Raises:
         InputError: If there is no such format.
@@ -165,6 +171,11 @@ def render_search(records: pd.DataFrame, file_format: str) -> str:
     _check_format(file_format)
     if file_format == "csv":
         return records.to_csv(index=False)
+    if file_format == "html":
+        cells = _search_cells(records, "{}", dash="—")
+        part = TextTable(_SEARCH_CAPTION, cells, _search_cells(records, "**{}**", "—") != cells)
+        csv = records.to_csv(index=False)
+        return render_tables("Hyperparameter search", [part], f"{catalogue.SEARCH}.csv", csv)
     if file_format == "md":
         cells = _search_cells(records, "**{}**", dash="—")
         alignment = _search_alignment(cells, "left", "right")
@@ -270,11 +281,27 @@ def _csv(name: str, values: pd.DataFrame, statistic: str) -> str:
     return values.set_axis(["_".join(c) for c in values.columns], axis="columns").to_csv()
 
 
-def _markdown(name: str, values: pd.DataFrame, statistic: str) -> str:
+def _texts(name: str, values: pd.DataFrame) -> pd.DataFrame:
+    """The values as they are read, under one line of titles."""
     cells = values.map(lambda value: "—" if pd.isna(value) else f"{value:.{DIGITS}f}")
-    cells = cells.mask(best(values), "**" + cells + "**")
     cells.columns = [", ".join(titles) for titles in _titles(name, values)]
     cells.index = pd.Index([f"{level:.2f}" for level in cells.index], name="Level")
+    return cells
+
+
+def _html(name: str, values: pd.DataFrame, statistic: str) -> str:
+    cells = _texts(name, values)
+    bold = best(values).set_axis(cells.index).set_axis(cells.columns, axis="columns")
+    bold.insert(0, "Level", False)
+    part = TextTable(caption(name, statistic), cells.reset_index(), bold)
+    file = f"{name}_{statistic}.csv"
+    title = catalogue.table(name).title
+    return render_tables(title, [part], file, _csv(name, values, statistic))
+
+
+def _markdown(name: str, values: pd.DataFrame, statistic: str) -> str:
+    cells = _texts(name, values)
+    cells = cells.mask(best(values).to_numpy(), "**" + cells + "**")
     alignment = ["right"] * (len(cells.columns) + 1)
     text = cells.to_markdown(disable_numparse=True, colalign=alignment)
     return f"{caption(name, statistic)}\n\n{text}\n"

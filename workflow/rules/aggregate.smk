@@ -1,4 +1,4 @@
-# The records and settings of all cells in one file each, and their summary.
+# Records, settings and provenance of all cells in one file each, and a summary of the records.
 
 
 rule aggregate:
@@ -9,6 +9,7 @@ rule aggregate:
         history="results/{study}/history.parquet",
         evaluation="results/{study}/evaluation.parquet",
         settings="results/{study}/settings.parquet",
+        provenance="results/{study}/provenance.parquet",
         summary="results/{study}/summary.parquet",
     log:
         "logs/{study}/aggregate.log",
@@ -20,4 +21,5 @@ rule aggregate:
     shell:
         'python "$FREECONV/scripts/aggregate.py" --cells {params.cells:q} '
         "--history {output.history:q} --evaluation {output.evaluation:q} "
-        "--settings {output.settings:q} --summary {output.summary:q} 2> {log:q}"
+        "--settings {output.settings:q} --provenance {output.provenance:q} "
+        "--summary {output.summary:q} 2> {log:q}"

@@ -33,6 +33,9 @@ CELL = "{dataset}/{model}/{augmentation}-{level}/vcp-{vcp}/fold-{fold}"
 # The same of a trial of the hyperparameter search.
 TRIAL = "{dataset}/{model}/layers-{layers}/rate-{learning_rate}/fold-{fold}"
 
+# For programs, to read, for a paper, and for the report.
+TABLE_FORMATS = ["csv", "md", "tex", "html"]
+
 
 def read_study(config, schema):
     """The study of a configuration that satisfies the schema; or one clear error."""
@@ -92,7 +95,10 @@ def aggregated_files():
     return expand(
         "results/{study}/{frame}.parquet",
         study=STUDY.name,
-        frame=["history", "evaluation", "settings", "summary", *catalogue.FINDINGS],
+        frame=[
+            *["history", "evaluation", "settings", "provenance", "summary"],
+            *catalogue.FINDINGS,
+        ],
     )
 
 
@@ -103,12 +109,12 @@ def table_files():
         study=STUDY.name,
         statistic=catalogue.STATISTICS,
         table=catalogue.tables_of(STUDY),
-        format=["csv", "md", "tex"],
+        format=TABLE_FORMATS,
     ) + expand(
         "results/{study}/tables/{table}.{format}",
         study=STUDY.name,
         table=[catalogue.ARCHITECTURES, *catalogue.FINDINGS],
-        format=["csv", "md", "tex"],
+        format=TABLE_FORMATS,
     )
 
 
@@ -130,23 +136,41 @@ def frame_of_figure(wildcards):
     return f"results/{wildcards.study}/{frame}.parquet"
 
 
+def compares(wildcards):
+    """Whether a figure sets the study beside the paper, and belongs to its comparison."""
+    return catalogue.figure(wildcards.figure).frame == "comparison"
+
+
 def labels_of_figure(wildcards):
     """How a report names a figure."""
     figure = catalogue.figure(wildcards.figure)
-    return {
-        "data set": wildcards.dataset,
-        "figure": figure.title,
-        "paper": figure.paper or "not in the paper",
-    }
+    if compares(wildcards):
+        title = catalogue.dataset_title(wildcards.dataset)
+        return {"result": f"{figure.title}: {title}"}
+    return {"figure": figure.title, "paper": figure.paper or "not in the paper"}
 
 
 def category_of_figure(wildcards):
-    compares = catalogue.figure(wildcards.figure).frame == "comparison"
-    return "Comparison with the paper" if compares else "Figures"
+    return "3. Comparison with the paper" if compares(wildcards) else "5. Figures"
+
+
+def subcategory_of_figure(wildcards):
+    """Figures are listed by data set; what is compared, in one list."""
+    return None if compares(wildcards) else catalogue.dataset_title(wildcards.dataset)
 
 
 def title_of_table(wildcards):
     return catalogue.table(wildcards.table).title
+
+
+def labels_of_table(wildcards):
+    """How a report names a table."""
+    table = catalogue.table(wildcards.table)
+    datasets = [table.dataset] if table.dataset else STUDY.datasets
+    return {
+        "data": ", ".join(map(catalogue.dataset_title, datasets)),
+        "statistic": wildcards.statistic.replace("_", " "),
+    }
 
 
 def fold_settings():
@@ -241,13 +265,23 @@ def download_arguments(wildcards):
     return shlex.join(words)
 
 
+def overview_settings():
+    """What the overview says of the study and no record of a cell does, as arguments."""
+    folds = STUDY.folds
+    words = ["--study", STUDY.name, "--seed", STUDY.seed]
+    words += ["--seed-policy", STUDY.seed_policy]
+    words += ["--fold-count", folds.count, "--fold-method", folds.method]
+    return shlex.join(map(str, words))
+
+
 def where_to_look():
     """What a user may want to open after a run."""
     results = f"results/{STUDY.name}"
     return (
         f"\nStudy {STUDY.name}: {len(STUDY.cells())} cells. Where to look:\n"
-        f"  {results}/figures/      curves, filter distances, perturbations (PNG, SVG)\n"
-        f"  {results}/tables/       the paper's tables; comparison and conclusions (CSV, Markdown, LaTeX)\n"
-        f"  {results}/*.parquet     history, evaluation and summary of all cells\n"
-        f"  logs/{STUDY.name}/        a log a job"
+        f"  {results}/overview.html  the paper's conclusions, and where the numbers come from\n"
+        f"  {results}/figures/       curves, filter distances, perturbations (PNG, SVG)\n"
+        f"  {results}/tables/        the paper's tables; comparison and conclusions (CSV, Markdown, LaTeX, HTML)\n"
+        f"  {results}/*.parquet      history, evaluation and summary of all cells\n"
+        f"  logs/{STUDY.name}/         a log a job"
     )

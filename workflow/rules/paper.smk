@@ -1,17 +1,28 @@
 # The tables and figures of the paper, for whatever the study covers.
 
 
+rule tables:
+    input:
+        table_files(),
+
+
+rule figures:
+    input:
+        figure_files(),
+
+
 rule table:
     input:
         "results/{study}/summary.parquet",
     output:
         report(
-            "results/{study}/tables/{statistic}/{table}.csv",
+            "results/{study}/tables/{statistic}/{table}.html",
             caption="../report/table.rst",
-            category="Tables",
+            category="4. Tables",
             subcategory=title_of_table,
-            labels={"table": "{table}", "statistic": "{statistic}"},
+            labels=labels_of_table,
         ),
+        "results/{study}/tables/{statistic}/{table}.csv",
         "results/{study}/tables/{statistic}/{table}.md",
         "results/{study}/tables/{statistic}/{table}.tex",
     log:
@@ -28,12 +39,13 @@ rule architectures:
         expand("results/{{study}}/networks/{dataset}.parquet", dataset=STUDY.datasets),
     output:
         report(
-            "results/{study}/tables/architectures.csv",
+            "results/{study}/tables/architectures.html",
             caption="../report/architectures.rst",
-            category="Tables",
+            category="4. Tables",
             subcategory="Architectures",
-            labels={"table": "architectures"},
+            labels={"table": "Layers of the networks"},
         ),
+        "results/{study}/tables/architectures.csv",
         "results/{study}/tables/architectures.md",
         "results/{study}/tables/architectures.tex",
     log:
@@ -83,12 +95,13 @@ rule compare:
         settings="results/{study}/settings.parquet",
     output:
         records="results/{study}/comparison.parquet",
-        csv=report(
-            "results/{study}/tables/comparison.csv",
+        html=report(
+            "results/{study}/tables/comparison.html",
             caption="../report/comparison.rst",
-            category="Comparison with the paper",
-            labels={"table": "published and our numbers"},
+            category="3. Comparison with the paper",
+            labels={"result": "Published and our numbers"},
         ),
+        csv="results/{study}/tables/comparison.csv",
         md="results/{study}/tables/comparison.md",
         tex="results/{study}/tables/comparison.tex",
     log:
@@ -98,7 +111,7 @@ rule compare:
     shell:
         'python "$FREECONV/scripts/compare.py" --history {input.history:q} '
         "--settings {input.settings:q} --records {output.records:q} "
-        "--tables {output.csv:q} {output.md:q} {output.tex:q} 2> {log:q}"
+        "--tables {output.html:q} {output.csv:q} {output.md:q} {output.tex:q} 2> {log:q}"
 
 
 rule conclude:
@@ -107,12 +120,13 @@ rule conclude:
         settings="results/{study}/settings.parquet",
     output:
         records="results/{study}/conclusions.parquet",
-        csv=report(
-            "results/{study}/tables/conclusions.csv",
+        html=report(
+            "results/{study}/tables/conclusions.html",
             caption="../report/conclusions.rst",
-            category="Conclusions",
-            labels={"table": "verdicts on the paper's conclusions"},
+            category="2. Conclusions",
+            labels={"result": "Every criterion of the paper's conclusions"},
         ),
+        csv="results/{study}/tables/conclusions.csv",
         md="results/{study}/tables/conclusions.md",
         tex="results/{study}/tables/conclusions.tex",
     log:
@@ -122,7 +136,7 @@ rule conclude:
     shell:
         'python "$FREECONV/scripts/conclude.py" --history {input.history:q} '
         "--settings {input.settings:q} --records {output.records:q} "
-        "--tables {output.csv:q} {output.md:q} {output.tex:q} 2> {log:q}"
+        "--tables {output.html:q} {output.csv:q} {output.md:q} {output.tex:q} 2> {log:q}"
 
 
 rule figure:
@@ -133,7 +147,7 @@ rule figure:
             "results/{study}/figures/{dataset}/{figure}.png",
             caption="../report/figure.rst",
             category=category_of_figure,
-            subcategory="{dataset}",
+            subcategory=subcategory_of_figure,
             labels=labels_of_figure,
         ),
         "results/{study}/figures/{dataset}/{figure}.svg",

@@ -6,7 +6,7 @@ rule search:
         expand(
             "results/{study}/tables/search.{format}",
             study=STUDY.name,
-            format=["csv", "md", "tex"],
+            format=TABLE_FORMATS,
         ),
         f"results/{STUDY.name}/search.parquet",
 
@@ -40,19 +40,20 @@ rule gather_trials:
         trial_histories,
     output:
         records="results/{study}/search.parquet",
-        csv=report(
-            "results/{study}/tables/search.csv",
+        csv="results/{study}/tables/search.csv",
+        md="results/{study}/tables/search.md",
+        tex="results/{study}/tables/search.tex",
+        html=report(
+            "results/{study}/tables/search.html",
             caption="../report/search.rst",
-            category="Tables",
+            category="4. Tables",
             subcategory="Hyperparameter search",
             labels={"table": "search"},
         ),
-        md="results/{study}/tables/search.md",
-        tex="results/{study}/tables/search.tex",
     log:
         "logs/{study}/search.log",
     conda:
         "../../envs/analysis.yaml"
     shell:
         'python "$FREECONV/scripts/search.py" --histories {input:q} --records {output.records:q} '
-        "--tables {output.csv:q} {output.md:q} {output.tex:q} 2> {log:q}"
+        "--tables {output.csv:q} {output.md:q} {output.tex:q} {output.html:q} 2> {log:q}"

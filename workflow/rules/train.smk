@@ -1,6 +1,11 @@
 # One job a cell: the history of its epochs, and its best epoch's model.
 
 
+rule train:
+    input:
+        cell_files("history.parquet"),
+
+
 rule train_cell:
     input:
         data="data/{dataset}.npy",

@@ -1,0 +1,227 @@
+"""The overview of a study: verdicts, comparison with the paper, and where its numbers come from."""
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from freeconv import catalogue
+from freeconv.comparison import PROTOCOL
+from freeconv.comparison import VERDICTS as COMPARISON_VERDICTS
+from freeconv.conclusions import VERDICTS as CONCLUSION_VERDICTS
+from freeconv.pages import render_template
+from freeconv.provenance import SOFTWARE
+from freeconv.study import UNAUGMENTED, TrainingSettings
+
+DASH = "—"
+"""Shown where there is no number."""
+
+DIGEST_DIGITS = 12
+"""Digits of a digest that are shown: enough to tell data apart."""
+
+
+@dataclass(frozen=True)
+class Background:
+    """What no record of a cell says of the study.
+
+    Attributes:
+        study: name of the study.
+        seed: from which the cells' own seeds follow.
+        seed_policy: `cell` (a seed a cell) or `paper` (seed 0 in every cell).
+        fold_count: folds of the cross-validation, of which not all need to have run.
+        fold_method: how images are assigned to folds.
+    """
+
+    study: str = field(metadata={"help": "name of the study"})
+    seed: int = field(metadata={"help": "seed of the study"})
+    seed_policy: str = field(metadata={"help": "cell or paper"})
+    fold_count: int = field(metadata={"help": "folds of the cross-validation"})
+    fold_method: str = field(metadata={"help": "how images are assigned to folds"})
+
+
+@dataclass(frozen=True)
+class Records:
+    """The data frames of a study, by the schemas of `freeconv.history`.
+
+    Attributes:
+        history: A row an epoch.
+        settings: A row a cell.
+        provenance: A row a cell.
+        comparison: A row a published number; empty where the paper has none of the data sets.
+        conclusions: A row a (data set, criterion).
+    """
+
+    history: pd.DataFrame
+    settings: pd.DataFrame
+    provenance: pd.DataFrame
+    comparison: pd.DataFrame
+    conclusions: pd.DataFrame
+
+
+def render_overview(background: Background, records: Records) -> str:
+    """Renders the overview of a study as an HTML page that needs neither network nor scripts.
+
+    Args:
+        background: What no record says.
+        records: The records of the study.
+    """
+    return render_template(
+        "overview.html.jinja",
+        title=f"Overview of the study {background.study}",
+        background=background,
+        size=_size(records.history, records.settings),
+        conclusions=_conclusions(records.conclusions),
+        comparison=_comparison(records.comparison, records.settings),
+        grid=_grid(records.settings),
+        networks=_networks(records.settings),
+        provenance=_provenance(records.provenance),
+        conclusion_verdicts=CONCLUSION_VERDICTS,
+        comparison_verdicts=COMPARISON_VERDICTS,
+    )
+
+
+def _size(history: pd.DataFrame, settings: pd.DataFrame) -> dict:
+    """How much was trained; epoch 0 is the untrained network."""
+    trained, models = history[history["epoch"] >= 1], set(settings["model"])
+    return {
+        "cells": len(settings),
+        "datasets": _titles(settings["dataset"]),
+        "models": ", ".join(title for name, title in catalogue.MODELS.items() if name in models),
+        "folds": sorted(settings["fold"].unique().tolist()),
+        "epochs": len(trained),
+        "duration": _duration(history["seconds"].sum()),
+    }
+
+
+def _conclusions(conclusions: pd.DataFrame) -> dict:
+    """The verdict of each conclusion by data set, and below it every criterion."""
+    groups = [
+        {
+            "number": number,
+            "statement": rows["statement"].iloc[0],
+            "verdicts": rows.groupby("dataset", sort=False)["conclusion_verdict"].first().to_dict(),
+            "criteria": [_criterion(row) for row in rows.itertuples()],
+        }
+        for number, rows in conclusions.groupby("conclusion")
+    ]
+    titles = {name: catalogue.dataset_title(name) for name in conclusions["dataset"].unique()}
+    return {"datasets": titles, "groups": groups}
+
+
+def _criterion(row) -> dict:
+    return {
+        "dataset": catalogue.dataset_title(row.dataset),
+        "statistic": row.statistic,
+        "source": row.source,
+        "value": _signed(row.value),
+        "interval": DASH if pd.isna(row.low) else f"{_signed(row.low)} to {_signed(row.high)}",
+        "paper": f"{row.side} {row.threshold:g}",
+        "folds": row.folds,
+        "epochs": _range(row.fewest_epochs, row.most_epochs),
+        "verdict": row.verdict,
+    }
+
+
+def _comparison(comparison: pd.DataFrame, settings: pd.DataFrame) -> dict:
+    """Verdicts counted by the paper's tables, and how ours departs from the published runs."""
+    rows = [
+        {
+            "table": table,
+            "dataset": catalogue.dataset_title(dataset),
+            **_counts(numbers),
+        }
+        for (table, dataset), numbers in comparison.groupby(["table", "dataset"], sort=False)
+    ]
+    departures = comparison["departures"].replace("", None).value_counts()
+    unpublished = settings["dataset"][~settings["dataset"].isin(comparison["dataset"])]
+    return {
+        "rows": rows,
+        "total": _counts(comparison),
+        "departures": list(departures.items()),
+        "unpublished": _titles(unpublished),
+    }
+
+
+def _counts(numbers: pd.DataFrame) -> dict:
+    counts = numbers["verdict"].value_counts()
+    difference = numbers["difference"].abs().median()
+    return {
+        "verdicts": {verdict: int(counts.get(verdict, 0)) for verdict in COMPARISON_VERDICTS},
+        "numbers": len(numbers),
+        "difference": DASH if pd.isna(difference) else f"{difference:.4f}",
+    }
+
+
+def _grid(settings: pd.DataFrame) -> dict[str, str]:
+    """The conditions that were trained, as the cells have them."""
+    plain = settings[settings["vcp"] == 0]
+    absent = settings[settings["vcp"] > 0]
+    grid = {}
+    for name, title in catalogue.AUGMENTATIONS.items():
+        levels = plain.loc[plain["augmentation"] == name, "level"]
+        if len(levels):
+            grid[f"Levels of {title.lower()}"] = _numbers(levels)
+    grid["Without augmentation"] = "yes" if (plain["augmentation"] == UNAUGMENTED).any() else "no"
+    if len(absent):
+        grid["Share of absent connections"] = (
+            f"{_numbers(absent['vcp'])} (at translation {_numbers(absent['level'])})"
+        )
+    for key in PROTOCOL:
+        grid[f"Protocol: {key}"] = " or ".join(sorted(settings[key].unique()))
+    for name, title in catalogue.AUGMENTATIONS.items():
+        grid[f"Validated under {title.lower()}"] = _numbers(settings[f"validation_{name}"])
+    return grid
+
+
+def _networks(settings: pd.DataFrame) -> list[dict]:
+    """How the networks of each data set were built and trained; a row each way."""
+    keys = ["dataset", *TrainingSettings.__dataclass_fields__]
+    rows = settings[keys].drop_duplicates().assign(dataset=settings["dataset"])
+    rows["dataset"] = rows["dataset"].map(catalogue.dataset_title)
+    rows["learning_rate"] = rows["learning_rate"].map("{:g}".format)
+    return rows.to_dict("records")
+
+
+def _provenance(provenance: pd.DataFrame) -> dict:
+    """Versions, devices and data of the cells, each with the number of cells that share them."""
+    versions = provenance.groupby(list(SOFTWARE), dropna=False).size()
+    devices = provenance.groupby(["device", "machine"], dropna=False).size()
+    data = provenance.groupby(["dataset", "fold"])["data"].unique()
+    return {
+        "software": SOFTWARE,
+        "versions": [
+            {"cells": cells, "versions": [DASH if pd.isna(v) else v for v in found]}
+            for found, cells in versions.items()
+        ],
+        "devices": [
+            {"device": device, "machine": machine, "cells": cells}
+            for (device, machine), cells in devices.items()
+        ],
+        "data": [
+            {
+                "dataset": catalogue.dataset_title(dataset),
+                "fold": fold,
+                "digests": [digest[:DIGEST_DIGITS] for digest in digests],
+            }
+            for (dataset, fold), digests in data.items()
+        ],
+    }
+
+
+def _titles(datasets: pd.Series) -> str:
+    return ", ".join(catalogue.dataset_title(dataset) for dataset in datasets.unique())
+
+
+def _numbers(values: pd.Series) -> str:
+    return ", ".join(f"{value:g}" for value in sorted(values.unique()))
+
+
+def _range(fewest: int, most: int) -> str:
+    return str(most) if fewest == most else f"{fewest} to {most}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
+
+
+def _signed(value: float) -> str:
+    return DASH if pd.isna(value) else f"{value:+.4f}"

@@ -1,0 +1,163 @@
+"""The overview of made-up studies: what it counts, what it warns of, and what it leaves out."""
+
+import dataclasses
+
+import pandas as pd
+import pytest
+from reading import Page
+from test_conclusions import cell, settings
+
+from freeconv.comparison import compare
+from freeconv.conclusions import STATEMENTS, conclude
+from freeconv.history import PROVENANCE_SCHEMA
+from freeconv.overview import Background, Records, render_overview
+from freeconv.provenance import SOFTWARE, flatten_run
+
+BACKGROUND = Background("try", 7, "cell", 5, "contiguous")
+
+
+def run_of(row):
+    """What is kept beside a cell's history."""
+    return {
+        "settings": row,
+        "data": f"{row['fold']}" * 64,
+        "device": "cpu, 1 thread",
+        "machine": "Linux x86_64",
+        "versions": dict.fromkeys(SOFTWARE, "1.2"),
+    }
+
+
+def records(*cells):
+    history = pd.concat(cells).assign(seconds=60.0)
+    here = settings(history)
+    provenance = pd.DataFrame([flatten_run(run_of(row)) for row in here.to_dict("records")])
+    return Records(
+        history=history,
+        settings=here,
+        provenance=provenance,
+        comparison=compare(history, here),
+        conclusions=conclude(history, here),
+    )
+
+
+@pytest.fixture
+def mnist():
+    return records(
+        cell("cnn", accuracy=(1.0, 1.0), val_accuracy=(0.9, 0.9)),
+        cell("fcn", accuracy=(1.0, 1.0), val_accuracy=(0.9, 0.7), val_translation=(0.4, 0.4)),
+        cell("fcn", "edge_noise", 0.3, folds=(1,), val_accuracy=(0.8,)),
+    )
+
+
+def overview(of, **changes):
+    return Page(render_overview(BACKGROUND, dataclasses.replace(of, **changes)))
+
+
+def test_a_page_needs_nothing_else(mnist):
+    page = overview(mnist)
+    assert page.links == [("link", "data:,")]
+    assert "script" not in page.tags
+    assert page.text.startswith("Overview of the study try Overview of the study try 5 networks")
+
+
+def test_how_much_was_trained(mnist):
+    """Five cells of two epochs; epoch 0 is none, but takes its minute."""
+    page = overview(mnist)
+    assert "5 networks (CNN, FCN) on MNIST, trained for 10 epochs in all" in page.text
+    assert "2 of 5 folds ran" in page.text
+    assert "took 15.0 minutes in sum" in page.text
+
+
+def test_every_conclusion_and_criterion_has_its_verdict(mnist):
+    page = overview(mnist)
+    head, *rows = page.tables["verdicts"]
+    assert head == ["No.", "Conclusion", "MNIST"]
+    assert [row[:2] for row in rows] == [[str(n), text] for n, text in STATEMENTS.items()]
+    # Folds of the CNN are alike; those of the FCN spread.
+    assert rows[0][2] == "undecided"
+    criteria = {row[1]: row for row in page.tables["criteria"] if len(row) == 8}
+    assert len(criteria) - 1 == len(mnist.conclusions)
+    (of_cnn,) = (row for text, row in criteria.items() if text.startswith("CNN, no augmentation"))
+    assert of_cnn[2:] == ["+0.1000", "+0.1000 to +0.1000", "above 0", "2", "2", "reproduced"]
+    (swap,) = (row for text, row in criteria.items() if "quadrant-swap" in text)
+    assert swap[2:4] == ["—", "—"]
+    assert swap[7] == "not covered"
+
+
+def test_numbers_are_counted_by_the_papers_tables(mnist):
+    head, *rows = overview(mnist).tables["counts"]
+    assert head[2:7] == ["Numbers", "Agrees", "Differs", "Undecided", "Not run"]
+    counts = {row[0]: [int(count) for count in row[2:7]] for row in rows if row[0] != "All"}
+    assert list(counts) == ["Table 1", "Table B.1", "Table B.2", "Table B.3"]
+    for numbers, *verdicts in counts.values():
+        assert numbers == sum(verdicts)
+    # Edge noise 0.3 ran on one fold: its validation accuracy has no tolerance.
+    assert counts["Table B.1"][3] == 1
+    assert [int(n) for n in rows[-1][1:6]] == [sum(n) for n in zip(*counts.values(), strict=True)]
+    assert rows[-1][1] == str(len(mnist.comparison))
+
+
+def test_data_that_the_paper_does_not_have():
+    numbers = {"accuracy": (1.0, 1.0), "val_accuracy": (0.9, 0.9)}
+    alone = overview(records(cell("cnn", dataset="digits", **numbers)))
+    assert "counts" not in alone.tables
+    assert "The paper publishes no number of Digits: there is nothing" in alone.text
+    both = overview(records(cell("cnn", dataset="digits", **numbers), cell("cnn", **numbers)))
+    assert "counts" in both.tables
+    assert "The paper publishes no number of Digits: there is nothing" in both.text
+    assert both.tables["verdicts"][0] == ["No.", "Conclusion", "Digits", "MNIST"]
+
+
+def test_departures_from_the_published_runs(mnist):
+    assert "edge_noise: paper instead of published: 1 of 198 numbers" in overview(mnist).text
+
+
+def test_one_set_of_versions(mnist):
+    page = overview(mnist)
+    assert "All cells were trained under the same versions." in page.text
+    assert [*["1.2"] * len(SOFTWARE), "5"] in page.tables[3]
+
+
+@pytest.mark.parametrize("other", ["1.3", None])
+def test_cells_of_other_versions(mnist, other):
+    provenance = mnist.provenance.copy()
+    provenance.loc[1, "keras"] = other
+    page = overview(mnist, provenance=provenance)
+    assert "Cells were trained under 2 different sets of versions." in page.text
+    rows = {row[SOFTWARE.index("keras")]: row[-1] for row in page.tables[3][1:]}
+    assert rows == {"1.2": "4", other or "—": "1"}
+
+
+def test_cells_of_one_fold_that_saw_other_images(mnist):
+    assert "not the same images" not in overview(mnist).text
+    provenance = mnist.provenance.copy()
+    provenance.loc[0, "data"] = "f" * 64
+    page = overview(mnist, provenance=provenance)
+    assert page.text.count("not the same images in all cells") == 1
+    assert "ffffffffffff" in page.text
+
+
+def test_text_is_escaped(mnist):
+    page = overview(mnist, provenance=mnist.provenance.assign(device="<b>gpu</b> & more"))
+    assert "<b>gpu</b> & more" in page.text
+    assert "b" not in page.tags
+
+
+def test_settings_that_matter(mnist):
+    rows = dict(row for row in overview(mnist).tables[6])
+    assert rows["Seed"] == "7; every cell's own follows from it"
+    assert rows["Folds"] == "0, 1 of 5 (from 0), contiguous"
+    assert rows["Levels of edge noise"] == "0.3"
+    assert rows["Protocol: glorot_fans"] == "published"
+    assert "Levels of rotation" not in rows
+    assert "Share of absent connections" not in rows
+
+
+def test_an_older_cell_lacks_a_version():
+    row = settings(cell("cnn", val_accuracy=(0.9, 0.8))).iloc[0].to_dict()
+    run = run_of(row)
+    del run["versions"]["scipy"]
+    flat = flatten_run(run)
+    assert list(flat) == PROVENANCE_SCHEMA.names
+    assert flat["scipy"] is None
+    assert (flat["keras"], flat["seed"], flat["model"]) == ("1.2", 0, "cnn")

@@ -1,0 +1,287 @@
+"""The report of the smoke study: what it holds, and how it opens in a browser without network."""
+
+import base64
+import json
+import re
+import shutil
+
+import pytest
+from reading import Page
+from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+from freeconv.catalogue import ARCHITECTURES, FINDINGS, STATISTICS, figures_of, tables_of
+from freeconv.conclusions import STATEMENTS
+
+CATEGORIES = {
+    "1. Overview": "overview.html",
+    "2. Conclusions": "tables/conclusions.html",
+    "3. Comparison with the paper": "tables/comparison.html",
+    "4. Tables": "tables/",
+    "5. Figures": "figures/",
+}
+
+
+@pytest.fixture(scope="module")
+def report(root, snakemake, smoke, tmp_path_factory):
+    """The file of the report."""
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    run = snakemake(smoke, "--configfile", root / "tests/smoke.yaml", "--report", path)
+    assert run.returncode == 0, run.stdout
+    return path
+
+
+@pytest.fixture(scope="module")
+def embedded(report):
+    """What Snakemake's page holds, by the ids of the scripts that name it."""
+    text = report.read_text(encoding="utf-8")
+    blocks = re.finditer(r'<script id="([a-z-]+)">\s*var \w+ = (.*?);?\s*</script>', text, re.S)
+    names = {"workflow-desc", "results", "categories", "rulegraph"}
+    return {block[1]: json.loads(block[2]) for block in blocks if block[1] in names}
+
+
+@pytest.fixture
+def expected(study):
+    """Every page and image that the report must hold."""
+    names = ["overview.html"]
+    names += [f"tables/{name}.html" for name in (ARCHITECTURES, *FINDINGS)]
+    names += [f"tables/{s}/{table}.html" for s in STATISTICS for table in tables_of(study)]
+    names += [f"figures/digits/{figure}.png" for figure in figures_of(study, "digits")]
+    return {f"results/smoke/{name}" for name in names}
+
+
+def content(result):
+    """The bytes of a result in the report."""
+    head, body = result["data_uri"].split(",", 1)
+    assert head.endswith(";base64")
+    return base64.b64decode(body)
+
+
+def test_every_table_and_figure_is_in_the_report(embedded, expected, smoke):
+    assert embedded["results"].keys() == expected
+    for path, result in embedded["results"].items():
+        assert content(result) == (smoke / path).read_bytes()
+        assert result["labels"]
+        assert all(result["labels"].values())
+        assert len(Page(result["caption"]).text) > 50
+
+
+def test_categories_are_in_the_order_of_reading(embedded):
+    assert sorted(embedded["categories"]) == list(CATEGORIES)
+    for category, lists in embedded["categories"].items():
+        for path in (path for paths in lists.values() for path in paths):
+            assert path.startswith(f"results/smoke/{CATEGORIES[category]}")
+
+
+def test_no_two_results_of_a_list_read_alike(embedded):
+    for lists in embedded["categories"].values():
+        for paths in lists.values():
+            labels = [tuple(embedded["results"][path]["labels"].items()) for path in paths]
+            assert len(set(labels)) == len(labels)
+
+
+def test_the_rule_graph_has_every_rule(root, embedded):
+    nodes = next(d for d in embedded["rulegraph"]["data"] if d["name"] == "node-data")
+    files = (root / "workflow/rules").glob("*.smk")
+    rules = {name for f in files for name in re.findall(r"^rule (\w+):", f.read_text(), re.M)}
+    # Digits are embedded: nothing is downloaded.
+    assert {node["rule"] for node in nodes["values"]} == rules - {"download"} | {"all"}
+
+
+def test_the_first_page_names_the_study(embedded):
+    text = Page(embedded["workflow-desc"]).text
+    assert text.startswith("Study smoke")
+    assert "1 of 4 folds" in text
+    assert "translation, edge noise and with absent connections; seed 7" in text
+
+
+def test_own_pages_load_nothing_and_run_no_script(embedded, expected):
+    pages = [r for r in embedded["results"].values() if r["mime_type"] == "text/html"]
+    assert len(pages) == sum(path.endswith(".html") for path in expected) > 1
+    for result in pages:
+        page = Page(content(result).decode())
+        assert all(value.startswith("data:") for _, value in page.links)
+        assert not {"script", "iframe", "object"} & page.tags
+
+
+def test_tables_hold_their_numbers_to_download(embedded, results):
+    result = embedded["results"]["results/smoke/tables/best_median/edge_noise.html"]
+    page = Page(content(result).decode())
+    (link,) = [value for tag, value in page.links if tag == "a"]
+    csv = results / "tables/best_median/edge_noise.csv"
+    assert base64.b64decode(link.split(",", 1)[1]) == csv.read_bytes()
+
+
+def test_the_overview_of_the_smoke_study(results):
+    page = Page((results / "overview.html").read_text(encoding="utf-8"))
+    head, *rows = page.tables["verdicts"]
+    assert head == ["No.", "Conclusion", "Digits"]
+    assert [row[1] for row in rows] == list(STATEMENTS.values())
+    # One fold alone decides nothing.
+    assert {row[2] for row in rows} == {"undecided", "not covered"}
+    assert "5 networks (CNN, FCN) on Digits, trained for 10 epochs in all" in page.text
+    assert "The paper publishes no number of Digits" in page.text
+    assert "All cells were trained under the same versions." in page.text
+    assert "cpu, 1 thread" in page.text
+
+
+def test_an_unfinished_study_has_no_report(root, snakemake, tmp_path):
+    path = tmp_path / "report.html"
+    run = snakemake(tmp_path, "--configfile", root / "tests/smoke.yaml", "--report", path)
+    assert run.returncode != 0
+    assert "marked for report but does not exist" in run.stdout
+    assert "Traceback" not in run.stdout
+    assert not path.exists()
+
+
+@pytest.fixture(scope="module")
+def browser(report, tmp_path_factory):
+    """A browser that has opened the report."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium = next(filter(None, map(shutil.which, names)), None)
+    driver = shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("needs chromium and chromedriver on the PATH")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in (
+        "headless",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-quic",
+        "disable-dev-shm-usage",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+        "no-first-run",
+        "window-size=1400,900",
+        f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ):
+        options.add_argument(f"--{argument}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    try:
+        browser.get(report.as_uri())
+        yield browser
+    finally:
+        browser.quit()
+
+
+@pytest.fixture
+def patiently(browser):
+    """Do something in the browser until it works and gives a true value, which is returned.
+
+    Pages load, and elements move or are drawn anew, while the test goes on.
+    """
+    return WebDriverWait(browser, 60, ignored_exceptions=[WebDriverException]).until
+
+
+@pytest.fixture
+def click(patiently):
+    """Click what an XPath finds."""
+
+    def click_(xpath):
+        patiently(lambda browser: browser.find_element(By.XPATH, xpath).click() or True)
+
+    return click_
+
+
+@pytest.fixture
+def open_list(browser, click, patiently):
+    """Open a list of results from the first page, and count them."""
+
+    def open_(category, subcategory=None):
+        browser.switch_to.default_content()
+        browser.refresh()
+        for words in filter(None, (category, subcategory)):
+            click(f'//nav//a[.//span[text()="{words}"]]')
+        return len(patiently(lambda _: browser.find_elements(By.CSS_SELECTOR, "nav tbody tr")))
+
+    return open_
+
+
+@pytest.fixture
+def view(browser, click, patiently):
+    """Open a result of the list by its number, and return the element that shows it."""
+
+    def view_(number, element):
+        shown = f"#app > div > div:last-child {element}"
+        source = f"return document.querySelector('{shown}')?.src"
+        before = browser.execute_script(source)
+        click(f"(//nav//tbody/tr)[{number + 1}]//a")
+        patiently(lambda _: browser.execute_script(source) not in (None, before))
+        return browser.find_element(By.CSS_SELECTOR, shown)
+
+    return view_
+
+
+@pytest.fixture
+def rows_of(browser, view, patiently):
+    """Open a page of the list by its number, and return the rows of one of its tables."""
+
+    def rows_of_(number, selector):
+        browser.switch_to.default_content()
+        browser.switch_to.frame(view(number, "iframe"))
+        patiently(lambda _: browser.execute_script("return document.readyState") == "complete")
+        return patiently(lambda _: browser.find_elements(By.CSS_SELECTOR, selector))
+
+    return rows_of_
+
+
+def assert_no_errors(browser):
+    """No script has failed, and nothing was asked of the network."""
+    severe = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    assert severe == []
+    names = "return performance.getEntriesByType('resource').map(entry => entry.name)"
+    assert all(name.startswith(("data:", "blob:")) for name in browser.execute_script(names))
+
+
+def test_the_first_page_in_a_browser(browser, click, patiently):
+    browser.switch_to.default_content()
+    browser.refresh()
+    canvas = patiently(lambda _: browser.find_element(By.CSS_SELECTOR, "#rulegraph canvas"))
+    assert canvas.size["height"] > 300
+    assert "Study smoke" in browser.find_element(By.ID, "app").text
+    menu = [item.text for item in browser.find_elements(By.CSS_SELECTOR, "nav li")]
+    assert [item for item in menu if item in CATEGORIES] == list(CATEGORIES)
+    click('//div[contains(@class, "prose")]//a[text()="1. Overview"]')
+    click('//nav//tbody//td[text()="Verdicts, comparison and provenance"]')
+    assert_no_errors(browser)
+
+
+def test_the_overview_in_a_browser(browser, open_list, rows_of):
+    assert open_list("1. Overview") == 1
+    rows = rows_of(0, "#verdicts tbody tr")
+    assert [row.find_element(By.TAG_NAME, "th").text for row in rows] == [*STATEMENTS.values()]
+    assert all(row.find_element(By.CLASS_NAME, "verdict").is_displayed() for row in rows)
+    assert_no_errors(browser)
+
+
+def test_every_figure_in_a_browser(browser, open_list, view, patiently, study):
+    count = open_list("5. Figures")
+    assert count == len(figures_of(study, "digits"))
+    drawn = "return arguments[0].complete && arguments[0].naturalWidth > 0"
+    for number in range(count):
+        image = view(number, "img")
+        patiently(lambda _, image=image: browser.execute_script(drawn, image))
+    assert_no_errors(browser)
+
+
+@pytest.mark.parametrize(
+    ("category", "subcategory", "count", "columns"),
+    [
+        ("2. Conclusions", None, 1, 3),
+        ("4. Tables", "Accuracy by level of translation in training", 3, 7),
+        ("4. Tables", "Accuracy by level of edge noise in training", 3, 5),
+        ("4. Tables", "Architectures", 1, 5),
+    ],
+)
+def test_tables_in_a_browser(browser, open_list, rows_of, category, subcategory, count, columns):
+    assert open_list(category, subcategory) == count
+    for number in range(count):
+        head, *rows = rows_of(number, "table tr")
+        assert len(head.find_elements(By.TAG_NAME, "th")) == columns
+        assert rows
+    assert_no_errors(browser)
