@@ -35,7 +35,7 @@ VALIDATION = (
 )
 """The validation sets that are measured after an epoch: kind and strength."""
 
-QUICK_STEPS = 20
+QUICK_STEPS = 12
 """Training steps of the share of an epoch that a quick run measures."""
 
 

@@ -57,12 +57,12 @@ def measure(options):
 
 def memory_rows(subject, case, memory, scripts):
     """Rows of the peak memory, MiB, of scripts that `Runner.peak_memory` tells of."""
-    return [
-        measurement(
-            subject, case, script, "peak memory", [peak / 2**20 for peak in memory[script]], "MiB"
-        )
-        for script in scripts
-    ]
+    rows = []
+    for script in scripts:
+        peaks = [peak / 2**20 for peak in memory[script]]
+        note = f"largest {max(peaks):,.0f} MiB"
+        rows.append(measurement(subject, case, script, "peak memory", peaks, "MiB", note))
+    return rows
 
 
 def read_study(path):

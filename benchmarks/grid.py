@@ -92,10 +92,13 @@ def _bookkeeping(options):
         dry = [runner.snakemake(*run, "--dry-run", "--quiet", "all").seconds for _ in range(rounds)]
         log.info("grid: %s", NO_OP)
         _pretend_finished(runner)
+        runner.peak_memory()
         done = [_run_with_nothing_to_do(runner, run) for _ in range(rounds)]
+        memory = runner.peak_memory()
     return [
         measurement("grid", case, DRY_RUN, "time", dry, "s"),
         measurement("grid", case, NO_OP, "time", done, "s"),
+        *memory_rows("grid", case, memory, ["snakemake"]),
     ]
 
 
@@ -146,7 +149,7 @@ def _drawing(options):
         memory = runner.peak_memory()
     note = f"{len(files)} files, {options.threads} cores"
     rows.append(measurement("grid", case, DRAWING, "time", seconds, "s", note))
-    return rows + memory_rows("grid", case, memory, memory)
+    return rows + memory_rows("grid", case, memory, sorted(memory))
 
 
 def _copy_records(source, target):

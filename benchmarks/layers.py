@@ -20,7 +20,7 @@ LOCALLY_CONNECTED = {
 }
 DEFAULT_PEER = LOCALLY_CONNECTED[1, False]
 
-QUICK_VARIANTS = ((1, False), (1, True), (2, False))
+QUICK_VARIANTS = ((1, False), (1, True))
 """Of `LOCALLY_CONNECTED`; the others take longest to get ready."""
 
 BATCHES = (1, 32, 256, 1024)
@@ -40,7 +40,7 @@ def single_layers(options):
     """(network, number, padding) of the layers that are measured alone."""
     return [
         (network, number, padding)
-        for network in stacks.NETWORKS
+        for network in options.choose(tuple(stacks.NETWORKS), ("mnist",))
         for number in (1, 2, 3)
         for padding in options.choose(("valid", "same"), ("valid",))
     ]
@@ -50,9 +50,9 @@ def batch_sizes(options):
     """(network, batch) of the networks that are measured at other batch sizes than their own."""
     return [
         (network, batch)
-        for network, usual in stacks.BATCHES.items()
+        for network in options.choose(tuple(stacks.NETWORKS), ("mnist",))
         for batch in options.choose(BATCHES, (1,))
-        if batch != usual
+        if batch != stacks.BATCHES[network]
     ]
 
 

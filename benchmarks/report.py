@@ -4,11 +4,12 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from benchmarks import augmentation, epochs, layers
 from freeconv.errors import InputError
 from freeconv.files import read_metadata, read_parquet, whole_file, write_parquet
-from freeconv.style import STYLE, panels, save
+from freeconv.style import STYLE, panels, save, say_if_empty
 
 MEASUREMENTS_SCHEMA = pa.schema(
     [
@@ -46,6 +47,8 @@ TITLES = {
     "fixed_costs": "Fixed cost of a cell",
     "grid": "The grid",
 }
+
+PLOTTED = ("layers", "epochs", "augmentation")
 
 BEGIN, END = "<!-- figures of make bench: begin -->", "<!-- figures of make bench: end -->"
 """Between these lines of a document the tables of a run are put."""
@@ -188,53 +191,71 @@ def _number(value, unit):
 
 
 def plot(measurements):
-    """Horizontal bars: times of layers, epochs and augmentation, as multiples of ours.
+    """Times as multiples of ours: bars to the right are slower than ours, to the left faster.
 
     Args:
         measurements: data frame by `MEASUREMENTS_SCHEMA`.
 
     Returns:
-        `matplotlib.figure.Figure`, a panel a case that peers take part in.
+        `matplotlib.figure.Figure`, with a panel a case of layers in which peers take part, and
+        one for all epochs and all augmentations each.
     """
-    cases = _plotted_cases(measurements)
-    rows = max(1, -(-len(cases) // 2))
+    bars = _bars(measurements)
+    groups = [group for _, group in bars.groupby("panel", sort=False)]
+    sizes = [len(group) + 3 for group in groups] or [1]
     with matplotlib.rc_context(STYLE):
-        figure, axes = panels(rows, 2, height=10 + 48 * rows)
-        for ax in axes.ravel()[len(cases) :]:
-            ax.remove()
-        for ax, (case, bars) in zip(axes.ravel(), cases.items(), strict=False):
-            _draw_bars(ax, case, bars)
+        figure, axes = panels(
+            len(sizes), 1, height=4.5 * sum(sizes), gridspec_kw={"height_ratios": sizes}
+        )
+        for ax, group in zip(axes.ravel(), groups, strict=False):
+            _draw_bars(ax, group)
+        if not groups:
+            say_if_empty(axes[0, 0], "no case with peers in this run")
     return figure
 
 
-def _plotted_cases(measurements):
-    """Case -> its measured times, of the cases in which others than ours and Conv2D take part."""
+def _bars(measurements):
+    """The measured times of cases with peers, with the columns panel, label and ours besides."""
     times = measurements[(measurements["metric"] == "time") & measurements["median"].notna()]
-    by_us = {layers.FLOOR, layers.CONV, *OURS}
-    return {
-        case: bars
-        for case, bars in times.groupby("case", sort=False)
-        if set(bars["implementation"]) & set(OURS) and set(bars["implementation"]) - by_us
-    }
+    own = {layers.FLOOR, layers.CONV, *OURS}
+    peers = times[times["subject"].isin(PLOTTED) & ~times["implementation"].isin(own)]
+    times = times[times["case"].isin(peers["case"])]
+    references = times[times["implementation"].isin(REFERENCES)].set_index("case")["median"]
+    alone = times["subject"] == "layers"
+    return times.assign(
+        panel=times["case"].where(alone, times["subject"].map(TITLES)),
+        label=times["implementation"].where(alone, times["case"] + ": " + times["implementation"]),
+        ours=times["case"].map(references),
+    )
 
 
-def _draw_bars(ax, case, bars):
-    (ours,) = bars.loc[
-        bars["implementation"].isin([layers.OURS, epochs.OURS, augmentation.OURS]), "median"
-    ]
-    bars = bars.sort_values("median", ascending=False)
-    colours = [
-        OURS_COLOUR if name in OURS else FLOOR_COLOUR if name == layers.FLOOR else PEER_COLOUR
-        for name in bars["implementation"]
-    ]
-    ratios = bars["median"] / ours
-    errors = np.array([bars["median"] - bars["low"], bars["high"] - bars["median"]]) / ours
-    ax.barh(bars["implementation"], ratios, xerr=errors, color=colours, ecolor="0.3", height=0.7)
-    for place, (ratio, median, unit) in enumerate(
-        zip(ratios, bars["median"], bars["unit"], strict=True)
-    ):
-        ax.text(ratio * 1.1, place, f" {_number(median, unit)}", va="center", fontsize=6.5)
-    ax.set(title=case, xlabel="time, as a multiple of ours", xscale="log")
-    ax.set_xlim(right=ratios.max() * 4)
-    ax.axvline(1.0, color=OURS_COLOUR, linewidth=0.8)
+def _draw_bars(ax, bars):
+    if bars["case"].nunique() == 1:
+        bars = bars.sort_values("median")
+    bars = bars.iloc[::-1]
+    low, ratios, high = (bars[name] / bars["ours"] for name in ("low", "median", "high"))
+    ax.barh(
+        bars["label"],
+        ratios - 1,
+        left=1,
+        xerr=[ratios - low, high - ratios],
+        color=[_colour(name) for name in bars["implementation"]],
+        ecolor="0.3",
+        height=0.7,
+    )
+    values = zip(np.maximum(high, 1), bars["median"], bars["unit"], strict=True)
+    for place, (end, median, unit) in enumerate(values):
+        ax.text(end * 1.03, place, _number(median, unit), va="center", fontsize=6.5)
+    ax.set(title=bars["panel"].iloc[0], xlabel="time, as a multiple of ours", xscale="log")
+    ax.set_xlim(min(low.min() / 1.2, 0.8), max(high.max() * 1.5, 2))
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.axvline(1, color=OURS_COLOUR, linewidth=0.8)
     ax.grid(visible=False, axis="y")
+
+
+def _colour(implementation):
+    if implementation in OURS:
+        return OURS_COLOUR
+    return FLOOR_COLOUR if implementation == layers.FLOOR else PEER_COLOUR

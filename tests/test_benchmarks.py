@@ -293,10 +293,31 @@ def test_a_report_holds_machine_medians_and_verdicts(rendered):
 
 
 def test_the_plot_shows_multiples_of_ours():
-    frame = pd.DataFrame(MEASUREMENTS, columns=report.MEASUREMENTS_SCHEMA.names)
-    (ax,) = report.plot(frame).get_axes()
-    assert [bar.get_width() for bar in ax.patches] == [4.0, 2.5, 1.0, 0.5]
-    assert ax.get_title(loc="left") == "case"
+    others = [
+        measurement("layers", "without peers", layers.OURS, "time", [1.0], "ms"),
+        measurement("layers", "without peers", layers.CONV, "time", [1.0], "ms"),
+        measurement("epochs", "fcn", epochs.OURS, "time", [2.0], "s"),
+        measurement("epochs", "fcn", epochs.PUBLISHED, "time", [6.0], "s"),
+        measurement("epochs", "cnn", epochs.OURS, "time", [1.0], "s"),
+        measurement("epochs", "cnn", epochs.PUBLISHED, "time", [5.0], "s"),
+    ]
+    frame = pd.DataFrame(MEASUREMENTS + others, columns=report.MEASUREMENTS_SCHEMA.names)
+    drawn = {
+        ax.get_title(loc="left"): {
+            label.get_text(): bar.get_x() + bar.get_width()
+            for label, bar in zip(ax.get_yticklabels(), ax.patches, strict=True)
+        }
+        for ax in report.plot(frame).get_axes()
+    }
+    assert drawn == {
+        "case": {"slow": 4.0, "fast": 2.5, layers.OURS: 1.0, layers.FLOOR: 0.5},
+        "Training epochs": {
+            "fcn: compiled epoch": 1.0,
+            "fcn: as published": 3.0,
+            "cnn: compiled epoch": 1.0,
+            "cnn: as published": 5.0,
+        },
+    }
 
 
 def test_tables_replace_those_of_an_earlier_run_in_a_document(tmp_path):

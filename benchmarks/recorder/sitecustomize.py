@@ -24,8 +24,9 @@ def _peak():
 
 
 def _note():
-    script = Path(sys.argv[0]).name if sys.argv else ""
-    if script.endswith(".py"):
+    program = Path(sys.argv[0] if sys.argv else "")
+    if program.suffix == ".py":
+        script = program.parent.name if program.stem == "__main__" else program.name
         record = {"script": script, "peak": _peak()}
         file = Path(os.environ["BENCHMARKS_MEMORY"]) / f"{os.getpid()}.json"
         file.write_text(json.dumps(record), encoding="utf-8")
