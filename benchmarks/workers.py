@@ -103,13 +103,13 @@ class Worker:
             self._ask("prepare", name, *work)
 
     def _ask(self, *request):
-        self._connection.send(request)
         try:
+            self._connection.send(request)
             if not self._connection.poll(self._patience):
                 self.close()
                 raise UnavailableError(f"not ready after {self._patience} s")
             answer, value = self._connection.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, ConnectionError):
             self.close()
             raise UnavailableError("its process ended, for want of memory perhaps") from None
         if answer == "failed":
