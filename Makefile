@@ -9,9 +9,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
-PYTHON_FILES := scripts src tests
+PYTHON_FILES := benchmarks scripts src tests
 
-.PHONY: help demo study report test lint format lock clean
+.PHONY: help demo study report test bench lint format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -29,6 +29,9 @@ report: $(VENV)/workflow ## Write the report of STUDY, once it has run, report.h
 test: lint ## Linters, unit tests, and a small study through the whole workflow
 	$(BIN)/python -m pytest
 
+bench: $(VENV)/bench ## Measure speed against peers; BENCH_OPTIONS="--quick" and others
+	PYTHONPATH=src $(BIN)/python -m benchmarks $(BENCH_OPTIONS)
+
 lint: $(VENV)/test ## Linters and formatters, changing nothing
 	$(BIN)/ruff check $(PYTHON_FILES)
 	$(BIN)/ruff format --check $(PYTHON_FILES)
@@ -45,6 +48,7 @@ lock: ## Pin the newest versions that pyproject.toml allows (then adapt envs/)
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile $(UV_OPTIONS) --group workflow --output-file requirements/workflow.txt pyproject.toml
 	$(BIN)/uv pip compile $(UV_OPTIONS) --group test --constraint requirements/workflow.txt --output-file requirements/test.txt pyproject.toml
+	$(BIN)/uv pip compile $(UV_OPTIONS) --group bench --constraint requirements/workflow.txt --output-file requirements/bench.txt pyproject.toml
 lock: UV_OPTIONS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 clean: ## Remove the environment; results stay
@@ -53,7 +57,8 @@ clean: ## Remove the environment; results stay
 # Stamps of what is installed; a changed lock file installs anew.
 $(VENV)/workflow: requirements/workflow.txt
 $(VENV)/test: requirements/test.txt
-$(VENV)/workflow $(VENV)/test:
+$(VENV)/bench: requirements/bench.txt
+$(VENV)/workflow $(VENV)/test $(VENV)/bench:
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP_INSTALL) --requirement requirements/$(@F).txt
 	touch $@

@@ -35,14 +35,14 @@ def test_environments_pin_what_the_lock_file_pins(root, name):
     }
 
 
-def test_both_lock_files_pin_the_same_versions(root):
+@pytest.mark.parametrize("name", ["test", "bench"])
+def test_lock_files_pin_the_same_versions(root, name):
     workflow = read_lock(root / "requirements/workflow.txt", "3.11")
-    test = read_lock(root / "requirements/test.txt", "3.11")
     assert workflow
-    assert workflow.items() <= test.items()
+    assert workflow.items() <= read_lock(root / f"requirements/{name}.txt", "3.11").items()
 
 
-@pytest.mark.parametrize("name", ["workflow", "test"])
+@pytest.mark.parametrize("name", ["workflow", "test", "bench"])
 def test_every_pin_has_hashes_and_no_address(root, name):
     text = (root / f"requirements/{name}.txt").read_text()
     assert "://" not in text

@@ -1,0 +1,128 @@
+"""Measure, and write tables and a plot: `python -m benchmarks --help`."""
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from benchmarks import (
+    augmentation,
+    epochs,
+    fixed_costs,
+    floors,
+    grid,
+    layers,
+    machine,
+    processes,
+    report,
+)
+from benchmarks.comparisons import compare, comparisons
+from benchmarks.harness import Options
+from freeconv.errors import InputError
+
+SUBJECTS = {
+    "floors": floors,
+    "layers": layers,
+    "epochs": epochs,
+    "augmentation": augmentation,
+    "fixed_costs": fixed_costs,
+    "grid": grid,
+}
+
+RESULTS = processes.ROOT / "results"
+
+log = logging.getLogger(__name__)
+
+
+def main():
+    """Run the subjects asked for."""
+    arguments = _parser().parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    try:
+        subjects = _subjects(arguments.only)
+        folder = arguments.output or _folder(arguments)
+        if not arguments.render:
+            _measure(subjects, folder, arguments)
+        text = report.render(folder)
+        print(text)
+        if arguments.docs:
+            report.insert(text, arguments.docs)
+        log.info("written to %s", folder)
+    except (InputError, FileNotFoundError) as error:
+        sys.exit(f"error: {error}")
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few repetitions, under 3 minutes")
+    parser.add_argument("--only", help=f"subjects, with commas: {', '.join(SUBJECTS)}")
+    parser.add_argument(
+        "--threads", type=int, default=machine.available_cores(), help="of everyone (default: all)"
+    )
+    parser.add_argument(
+        "--study",
+        type=Path,
+        help="configuration whose tables and figures are drawn, from results/<study>/ if they are "
+        "there, else made up (default: config/digits.yaml if they are, else config/config.yaml)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="folder of the result (default: results/benchmarks, and results/benchmarks-trial "
+        "for quick or partial runs)",
+    )
+    parser.add_argument("--docs", type=Path, help="document that takes the tables, between marks")
+    parser.add_argument(
+        "--render", action="store_true", help="tables and plot of an earlier run, in --output"
+    )
+    return parser
+
+
+def _subjects(only):
+    names = only.split(",") if only else list(SUBJECTS)
+    for name in names:
+        if name not in SUBJECTS:
+            raise InputError(f"--only: no subject {name!r}; expected of {', '.join(SUBJECTS)}")
+    return names
+
+
+def _folder(arguments):
+    whole = not (arguments.quick or arguments.only)
+    return RESULTS / ("benchmarks" if whole else "benchmarks-trial")
+
+
+def _measure(subjects, folder, arguments):
+    if not 1 <= arguments.threads <= machine.available_cores():
+        raise InputError(
+            f"--threads: {arguments.threads} is not allowed; "
+            f"expected 1 to {machine.available_cores()}, the processors there are"
+        )
+    # A benchmark of the processor, and of messages nobody reads.
+    os.environ.update(CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="3")
+    logs = processes.ROOT / "logs"
+    logs.mkdir(exist_ok=True)
+    options = Options(
+        threads=arguments.threads,
+        quick=arguments.quick,
+        study=_study(arguments.study),
+        log=logs / "benchmarks.log",
+    )
+    options.log.write_text("")
+    measurements = []
+    for subject in subjects:
+        log.info("%s", subject)
+        measurements += SUBJECTS[subject].measure(options)
+    compared = compare(comparisons(subjects, options), measurements)
+    report.write_records(folder, measurements, compared, machine.describe(options))
+
+
+def _study(path):
+    if path is not None:
+        return path.resolve()
+    name = "digits" if grid.is_cached("digits") else "config"
+    return processes.ROOT / f"config/{name}.yaml"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The same layers in several frameworks; a module each, imported where it runs alone."""

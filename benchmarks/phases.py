@@ -1,0 +1,87 @@
+"""A training job taken apart: prints the seconds of each phase, as JSON.
+
+Run by `fixed_costs`: `python -m benchmarks.phases START SETTINGS DATA FOLDS`, START being the
+time at which the process was started.
+"""
+
+import argparse
+import json
+import shlex
+import sys
+import time
+
+from benchmarks.epochs import VALIDATION
+
+
+def main(start, settings, data, folds):
+    """Go through a training job phase by phase."""
+    import numpy as np
+
+    from freeconv.devices import use_device
+    from freeconv.engine import Condition, Evaluator, Trainer, on_device
+    from freeconv.models import build_model
+    from freeconv.splits import read_splits
+
+    imported = time.time()
+    settings = _read(settings)
+    use_device("cpu", 1)
+    splits = read_splits(data, folds, settings.fold)
+    model = build_model(
+        settings.model,
+        settings.network,
+        splits.training.images.shape[1:],
+        splits.classes,
+        layers=settings.layers,
+        glorot_fans=settings.glorot_fans,
+        seed=settings.seed,
+    )
+    trainer = Trainer(
+        model,
+        learning_rate=settings.learning_rate,
+        batch_size=settings.batch_size,
+        augmentation=settings.augmentation,
+        level=settings.level,
+        edge_noise=settings.edge_noise,
+    )
+    evaluator = Evaluator(
+        model,
+        conditions=[Condition(*condition) for condition in VALIDATION],
+        batch_size=settings.batch_size,
+        edge_noise=settings.edge_noise,
+    )
+    training, validation = on_device(*splits.training), on_device(*splits.validation)
+    built = time.time()
+    seed = np.random.SeedSequence(0)
+    phases = {
+        "start and imports": imported - float(start),
+        "data and network": built - imported,
+        "first validation, more than the next": _excess(
+            lambda: evaluator.measure(*validation, seed)
+        ),
+        "first epoch, more than the next": _excess(lambda: trainer.epoch(*training, seed)),
+    }
+    print(json.dumps(phases))
+
+
+def _excess(function):
+    """Seconds that the first call of a function takes more than the second."""
+    times = []
+    for _ in range(2):
+        start = time.time()
+        function()
+        times.append(time.time() - start)
+    return times[0] - times[1]
+
+
+def _read(settings):
+    """The settings that `format_arguments` wrote."""
+    from freeconv.arguments import add_arguments, parse_settings
+    from freeconv.study import CellSettings
+
+    parser = argparse.ArgumentParser()
+    add_arguments(parser, CellSettings)
+    return parse_settings(CellSettings, parser.parse_args(shlex.split(settings)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,126 @@
+"""What the layers of a race compute: sizes, weights, images and the products they need.
+
+Every framework gets the same numbers, as NumPy arrays, and none is imported here.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+# (kernel size, filters, stride) of each convolution, and the image (paper, Table A.2).
+NETWORKS = {
+    "mnist": ((28, 28, 1), ((3, 32, 2), (3, 64, 2), (3, 128, 1))),
+    "cifar10": ((32, 32, 3), ((5, 64, 2), (5, 128, 2), (3, 256, 1))),
+}
+
+BATCHES = {"mnist": 256, "cifar10": 128}
+"""Images a training step (paper, section A.3)."""
+
+FILES = {"mnist": 70_000, "cifar10": 60_000}
+"""Images of a data set, of which four fifths are trained on."""
+
+
+class Layer(NamedTuple):
+    """Sizes of one convolution."""
+
+    rows: int
+    columns: int
+    channels: int
+    kernel_size: int
+    filters: int
+    stride: int
+    padding: str
+
+    @property
+    def output_grid(self):
+        """(rows, columns) of the output."""
+        sizes = (self.rows, self.columns)
+        if self.padding == "same":
+            return tuple(-(-size // self.stride) for size in sizes)
+        return tuple((size - self.kernel_size) // self.stride + 1 for size in sizes)
+
+    @property
+    def patch(self):
+        """Inputs of a kernel."""
+        return self.kernel_size**2 * self.channels
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Consecutive convolutions with bias and ReLU.
+
+    Attributes:
+        network: name in `NETWORKS`.
+        layers: tuple of `Layer`.
+        batch: images.
+        input_gradient: whether the gradient towards the input is computed too. The first layer
+            of a network needs none.
+    """
+
+    network: str
+    layers: tuple[Layer, ...]
+    batch: int
+    input_gradient: bool
+
+    @property
+    def is_network(self):
+        """Whether these are all layers of the network."""
+        return len(self.layers) == len(NETWORKS[self.network][1])
+
+    def weights(self):
+        """List of (kernel, bias): (positions, patch, filters) and (rows, columns, filters).
+
+        Inputs of a patch are in the order (row, column, channel), as in `FreeConv2D`.
+        """
+        random = np.random.default_rng(0)
+        weights = []
+        for layer in self.layers:
+            positions = int(np.prod(layer.output_grid))
+            kernel = random.normal(0, layer.patch**-0.5, (positions, layer.patch, layer.filters))
+            bias = random.normal(0, 0.1, (*layer.output_grid, layer.filters))
+            weights.append((kernel.astype(np.float32), bias.astype(np.float32)))
+        return weights
+
+    def images(self):
+        """Float32 images, (batch, rows, columns, channels), in [0, 1)."""
+        first = self.layers[0]
+        shape = (self.batch, first.rows, first.columns, first.channels)
+        return np.random.default_rng(1).random(shape, np.float32)
+
+    def output_gradient(self):
+        """Gradient that reaches the features, (batch, rows, columns, filters)."""
+        last = self.layers[-1]
+        shape = (self.batch, *last.output_grid, last.filters)
+        return np.random.default_rng(2).normal(size=shape).astype(np.float32)
+
+    def product_flops(self):
+        """Floating point operations of all matrix products: forward, and the gradients.
+
+        A layer multiplies forward, towards its kernel, and towards its input where that is
+        wanted: 2 operations a weight of each position and image every time.
+        """
+        total = 0
+        for number, layer in enumerate(self.layers):
+            products = 3 if number > 0 or self.input_gradient else 2
+            rows, columns = layer.output_grid
+            weights = rows * columns * layer.patch * layer.filters
+            total += products * 2 * weights * self.batch
+        return total
+
+
+def network(name, batch):
+    """The convolutions of a network as it is trained, as a `Stack`."""
+    (rows, columns, channels), sizes = NETWORKS[name]
+    layers = []
+    for kernel_size, filters, stride in sizes:
+        layer = Layer(rows, columns, channels, kernel_size, filters, stride, "valid")
+        layers.append(layer)
+        (rows, columns), channels = layer.output_grid, filters
+    return Stack(name, tuple(layers), batch, input_gradient=False)
+
+
+def single_layer(name, number, padding, batch):
+    """One convolution of a network, from 1; all but the first have a gradient towards the input."""
+    layer = network(name, batch).layers[number - 1]._replace(padding=padding)
+    return Stack(name, (layer,), batch, input_gradient=number > 1)
