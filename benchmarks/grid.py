@@ -165,7 +165,7 @@ def _make_up_cells(folder, study):
         place = folder / "results" / study.name / "cells" / CELL.format(**identity)
         settings = study.settings_of(cell)
         history, evaluation = place / "history.parquet", place / "evaluation.parquet"
-        run = {"settings": vars(settings)}
+        run = {"settings": vars(settings), "versions": {}, "data": "", "device": "", "machine": ""}
         write_parquet(synthetic.history(settings), history, HISTORY_SCHEMA, run)
         records = synthetic.evaluation(settings, study.evaluation)
         write_parquet(records, evaluation, EVALUATION_SCHEMA, run)
