@@ -95,6 +95,9 @@ def _use_jax(requested, threads):
         PJRT_NPROC=str(threads),
         XLA_FLAGS=" ".join(flags).strip(),
     )
+    # Where TensorFlow is installed, Keras would import it to save a model, for nothing but to look
+    # for objects of its types; without an entry here, that takes seconds of every cell.
+    sys.modules.setdefault("tensorflow", None)
     import jax
 
     jax.config.update("jax_enable_x64", False)
