@@ -27,20 +27,23 @@ def add_arguments(parser):
 
 
 def main(arguments):
-    # Imported here so that --help and errors in the arguments do not wait for TensorFlow.
+    # Imported here so that --help and errors in the arguments do not wait for it, and Keras only
+    # once its backend is chosen.
     from freeconv.devices import use_device
-    from freeconv.evaluation import evaluate_model, sweep_conditions
     from freeconv.files import read_metadata, read_parquet, write_parquet
     from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA, best_epoch
-    from freeconv.models import load_model
-    from freeconv.provenance import describe_run
-    from freeconv.splits import read_splits
     from freeconv.study import CellSettings
 
     history = read_parquet(arguments.history, HISTORY_SCHEMA)
     settings = CellSettings(**read_metadata(arguments.history)["settings"])
+    device = use_device(arguments.device, arguments.threads, settings.backend)
+
+    from freeconv.evaluation import evaluate_model, sweep_conditions
+    from freeconv.models import load_model
+    from freeconv.provenance import describe_run
+    from freeconv.splits import read_splits
+
     strengths = {kind: list(map(float, values)) for kind, *values in arguments.strengths}
-    device = use_device(arguments.device, arguments.threads)
     splits = read_splits(arguments.data, arguments.folds, settings.fold)
     evaluation = evaluate_model(
         settings,

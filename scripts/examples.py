@@ -3,10 +3,8 @@
 from pathlib import Path
 
 from freeconv.arguments import run_script
-from freeconv.augmentation import EDGE_NOISE_FORMS
 from freeconv.datasets import open_dataset
-from freeconv.devices import use_device
-from freeconv.examples import example_image, example_records, perturbed_images
+from freeconv.devices import BACKENDS, use_device
 from freeconv.files import write_parquet
 from freeconv.history import EXAMPLES_SCHEMA
 
@@ -14,12 +12,16 @@ from freeconv.history import EXAMPLES_SCHEMA
 def add_arguments(parser):
     parser.add_argument("--dataset", required=True, help="name of the data set")
     parser.add_argument("--data", type=Path, required=True, help="prepared data set (.npy)")
-    parser.add_argument("--edge-noise", choices=EDGE_NOISE_FORMS, required=True)
+    parser.add_argument("--edge-noise", choices=["paper", "published"], required=True)
+    parser.add_argument("--backend", choices=BACKENDS, required=True)
     parser.add_argument("--output", type=Path, required=True, help="images (.parquet)")
 
 
 def main(arguments):
-    use_device("cpu", threads=1)
+    use_device("cpu", threads=1, backend=arguments.backend)
+    # Keras is imported once its backend is chosen.
+    from freeconv.examples import example_image, example_records, perturbed_images
+
     image = example_image(open_dataset(arguments.data))
     records = example_records(arguments.dataset, perturbed_images(image, arguments.edge_noise))
     write_parquet(records, arguments.output, EXAMPLES_SCHEMA)

@@ -4,29 +4,31 @@ from pathlib import Path
 
 import pandas as pd
 
-from freeconv.architecture import network_records
 from freeconv.arguments import run_script
 from freeconv.datasets import class_count, open_dataset
-from freeconv.devices import use_device
+from freeconv.devices import BACKENDS, use_device
 from freeconv.files import write_parquet
 from freeconv.history import NETWORKS_SCHEMA
-from freeconv.models import KINDS, NETWORKS
 
 
 def add_arguments(parser):
     parser.add_argument("--dataset", required=True, help="name of the data set")
     parser.add_argument("--data", type=Path, required=True, help="prepared data set (.npy)")
-    parser.add_argument("--models", choices=KINDS, nargs="+", required=True)
-    parser.add_argument("--network", choices=NETWORKS, required=True, help="architecture")
+    parser.add_argument("--models", choices=["cnn", "fcn"], nargs="+", required=True)
+    parser.add_argument("--network", required=True, help="architecture")
     parser.add_argument(
         "--layers", type=int, required=True, help="convolutions of it that are used"
     )
     parser.add_argument("--learning-rate", type=float, required=True)
+    parser.add_argument("--backend", choices=BACKENDS, required=True)
     parser.add_argument("--output", type=Path, required=True, help="layers (.parquet)")
 
 
 def main(arguments):
-    use_device("cpu", threads=1)
+    use_device("cpu", threads=1, backend=arguments.backend)
+    # Keras is imported once its backend is chosen.
+    from freeconv.architecture import network_records
+
     records = open_dataset(arguments.data)
     of_dataset = (
         arguments.network,

@@ -18,16 +18,19 @@ def add_arguments(parser):
 
 
 def main(arguments):
-    # Imported here so that --help and errors in the arguments do not wait for TensorFlow.
+    # Imported here so that --help and errors in the arguments do not wait for it, and Keras only
+    # once its backend is chosen.
     from freeconv.devices import use_device
+
+    settings = parse_settings(CellSettings, arguments)
+    device = use_device(arguments.device, arguments.threads, settings.backend)
+
     from freeconv.files import whole_file, write_parquet
     from freeconv.history import HISTORY_SCHEMA
     from freeconv.provenance import describe_run
     from freeconv.splits import read_splits
     from freeconv.training import train_cell
 
-    settings = parse_settings(CellSettings, arguments)
-    device = use_device(arguments.device, arguments.threads)
     splits = read_splits(arguments.data, arguments.folds, settings.fold)
     cell = train_cell(settings, splits)
     if arguments.model_file:

@@ -45,6 +45,7 @@ def settings(*cells, **changes):
             | protocol
             | {"validation_batches": "whole"}
             | {f"validation_{kind}": strength for kind, strength in strengths.items()}
+            | {"backend": "tensorflow", "precision": "float32"}
             | changes,
         )
         for cell in cells
@@ -211,6 +212,14 @@ def test_absent_connections_are_not_compared():
             "glorot_fans: per_location instead of published",
         ),
         (TRANSLATED, "Table 1", "val_accuracy", {"vcp_kind": "kernel"}, ""),
+        (TRANSLATED, "Table 1", "val_accuracy", {"backend": "jax"}, ""),
+        (
+            TRANSLATED,
+            "Table 1",
+            "val_accuracy",
+            {"precision": "tf32"},
+            "precision: tf32 instead of float32",
+        ),
     ],
 )
 def test_departures_that_bear_on_a_number(cell, table, metric, changes, departures):

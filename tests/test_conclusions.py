@@ -49,6 +49,8 @@ def settings(history):
             edge_noise="paper",
             validation_batches="all",
             **strengths,
+            backend="tensorflow",
+            precision="float32",
         )
         for row in history[identity].drop_duplicates().to_dict("records")
     ]

@@ -2,7 +2,22 @@ import keras
 import numpy as np
 import pytest
 
-from freeconv.engine import Condition, Evaluator, FusedAdam, Trainer, on_device, reset_random
+from freeconv.engine import (
+    PRECISIONS,
+    Condition,
+    Evaluator,
+    Trainer,
+    computing_in,
+    on_device,
+)
+from freeconv.engine.base import reset_random
+from freeconv.errors import InputError
+from freeconv.layers import FreeConv2D
+
+# This module runs on JAX too, see test_jax.py.
+of_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="of the form in TensorFlow"
+)
 
 RNG = np.random.default_rng(3)
 IMAGES = RNG.integers(0, 256, (22, 12, 12, 1), dtype=np.uint8)
@@ -45,7 +60,10 @@ def numpy_losses(model, images, labels):
     return -np.log(probabilities[np.arange(len(labels)), labels]), probabilities.argmax(axis=1)
 
 
+@of_tensorflow
 def test_fused_adam_is_keras_adam():
+    from freeconv.engine.tensorflow import FusedAdam
+
     start = [RNG.normal(size=shape).astype("float32") for shape in [(5, 3), (4,)]]
     ours, theirs = ([keras.Variable(value) for value in start] for _ in range(2))
     fused, reference = FusedAdam(ours, 0.01), keras.optimizers.Adam(0.01)
@@ -133,3 +151,94 @@ def test_measuring_changes_nothing():
     evaluator(model, Condition("clean", 0.0)).measure(*on_device(IMAGES, LABELS), sequence(0))
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_what_a_layer_keeps_of_its_batches_is_kept_by_an_epoch():
+    """Moving statistics of a batch normalisation, against Keras' own training of one step."""
+    ours, reference = (
+        keras.Sequential(
+            [
+                keras.Input((12, 12, 1)),
+                keras.layers.BatchNormalization(),
+                keras.layers.Flatten(),
+                keras.layers.Dense(3, "softmax", kernel_initializer="zeros"),
+            ]
+        )
+        for _ in range(2)
+    )
+    images, labels = IMAGES[:4], LABELS[:4]
+    trainer(ours).epoch(*on_device(images, labels), sequence(0))
+    reference.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    reference.train_on_batch(images / np.float32(255), labels)
+    for mine, other in zip(ours.get_weights(), reference.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-5)
+    assert (ours.layers[0].get_weights()[2] != 0).all()  # the moving mean starts as zero
+
+
+def test_weights_read_before_an_epoch_stay_as_they_were():
+    model = small_model()
+    epochs, data = trainer(model), on_device(IMAGES, LABELS)
+    epochs.epoch(*data, sequence(1))
+    read = model.get_weights()
+    copies = [weight.copy() for weight in read]
+    epochs.epoch(*data, sequence(2))
+    for weight, copy, new in zip(read, copies, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, copy)
+        assert (weight != new).any()
+
+
+def test_half_precision_computes_in_layers_alone():
+    def train(precision):
+        with computing_in(precision):
+            model = keras.Sequential(
+                [
+                    keras.Input((12, 12, 1)),
+                    FreeConv2D(4, 3, 2, kernel_initializer=keras.initializers.GlorotUniform(1)),
+                    keras.layers.Flatten(),
+                    keras.layers.Dense(3, "softmax", kernel_initializer="zeros", dtype="float32"),
+                ]
+            )
+            trainer(model).epoch(*on_device(IMAGES, LABELS), sequence(1))
+            return model
+
+    full, half = train("float32"), train("mixed_bfloat16")
+    assert keras.config.dtype_policy().name == "float32"
+    assert [layer.compute_dtype for layer in full.layers] == ["float32"] * 3
+    assert [layer.compute_dtype for layer in half.layers] == ["bfloat16"] * 2 + ["float32"]
+    assert {weight.dtype for weight in half.weights} == {"float32"}
+    # 8 bits of precision: alike to a few per cent of the largest weight, but not the same.
+    for exact, rounded in zip(full.get_weights(), half.get_weights(), strict=True):
+        difference = np.abs(exact - rounded).max()
+        assert 0 < difference < 0.1 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_precision_ends_with_its_block(precision):
+    before = keras.config.dtype_policy().name
+    policy = "mixed_bfloat16" if precision == "mixed_bfloat16" else "float32"
+
+    def fail():
+        with computing_in(precision):
+            assert keras.config.dtype_policy().name == policy
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert keras.config.dtype_policy().name == before
+
+
+@of_tensorflow
+def test_tf32_is_off_unless_asked_for():
+    import tensorflow as tf
+
+    allowed = tf.config.experimental.tensor_float_32_execution_enabled
+    before = allowed()
+    for precision in PRECISIONS:
+        with computing_in(precision):
+            assert allowed() == (precision == "tf32")
+    assert allowed() == before
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(InputError, match=r"precision: float16 .*float32, tf32, mixed_bfloat16"):
+        computing_in("float16").__enter__()

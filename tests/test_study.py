@@ -81,6 +81,7 @@ def test_paper_seeds_are_zero(config):
 
 def test_settings_hold_what_the_configuration_says(config):
     config["protocol"]["vcp"] = "input"
+    config["backend"], config["precision"] = "jax", "tf32"
     study = Study.from_config(config)
     cell = Cell("digits", "fcn", "translation", 0.3, 0.5, 1)
     settings = study.settings_of(cell)
@@ -88,6 +89,7 @@ def test_settings_hold_what_the_configuration_says(config):
     assert settings.seed == study.seed_of(cell)
     assert settings.batch_size == config["datasets"]["digits"]["batch_size"]
     assert (settings.vcp_kind, settings.edge_noise) == ("input", "paper")
+    assert (settings.backend, settings.precision) == ("jax", "tf32")
     assert settings.validation_rotation == 0.125
 
 

@@ -37,6 +37,8 @@ SETTINGS = CellSettings(
     validation_rotation=0.125,
     validation_noise=0.15,
     validation_edge_noise=0.15,
+    backend=keras.backend.backend(),  # this module runs on JAX too, see test_jax.py
+    precision="float32",
 )
 
 
@@ -177,6 +179,26 @@ def test_whole_batches_leave_the_rest_of_the_perturbed_images_out(trained, split
 def test_a_batch_larger_than_the_data_is_refused(splits):
     with pytest.raises(InputError, match="batch_size: 256 is more than the 200 training images"):
         train_cell(replace(SETTINGS, batch_size=256), splits)
+
+
+def test_another_backend_than_the_cells_is_refused(splits):
+    settings = replace(SETTINGS, backend="torch")
+    message = "backend: torch was requested but Keras computes with .* KERAS_BACKEND=torch"
+    with pytest.raises(InputError, match=message):
+        train_cell(settings, splits)
+    with pytest.raises(InputError, match=message):
+        evaluate_model(settings, None, 1, splits.validation, [], 0)
+
+
+def test_half_precision_learns_as_well(trained, splits):
+    """Accuracies within a few images of 70; the model says in which precision it computes."""
+    cell = train_cell(replace(SETTINGS, precision="mixed_bfloat16"), splits)
+    assert cell.model.get_layer("conv1").compute_dtype == "bfloat16"
+    assert cell.model.get_layer("output").compute_dtype == "float32"
+    full, half = trained.history.loc[2], cell.history.loc[2]
+    assert half["loss"] != full["loss"]
+    assert half["loss"] == pytest.approx(full["loss"], rel=0.05)
+    assert half["val_accuracy"] == pytest.approx(full["val_accuracy"], abs=0.06)
 
 
 def test_an_evaluation_counts_classes_by_hand(splits):

@@ -181,7 +181,7 @@ def _notes(row, settings: pd.DataFrame) -> tuple[str | None, str | None]:
 
 def _published_settings(row) -> dict[str, object]:
     """The settings behind a published number that bear on it."""
-    settings = dict(PUBLISHED_TRAINING[row.dataset])
+    settings = {**PUBLISHED_TRAINING[row.dataset], "precision": "float32"}
     if row.model == "fcn":
         settings["glorot_fans"] = "published"
     if row.trained_with == "edge_noise":

@@ -1,37 +1,76 @@
-"""Where a job computes: a GPU or the CPU, with the threads it was given."""
+"""Where a job computes: the backend of Keras, a GPU or the CPU, with the threads it was given."""
 
 import logging
-
-import tensorflow as tf
+import os
+import sys
+from importlib.util import find_spec
 
 from freeconv.errors import InputError
 
 log = logging.getLogger(__name__)
 
+BACKENDS = ("tensorflow", "jax")
+"""What Keras may compute with."""
 
-def use_device(requested, threads):
-    """Choose the device of this process; to be called before anything is computed.
 
-    On a GPU, memory is taken as it is needed. On a CPU, TensorFlow computes with
-    `threads` threads and no more. Operations are made deterministic on both.
+def use_device(requested, threads, backend):
+    """Choose backend and device of this process; to be called before Keras is imported.
+
+    On a GPU, memory is taken as it is needed, so that several processes can share one. On a CPU,
+    the backend computes with `threads` threads and no more. Operations are made deterministic on
+    both.
 
     Args:
         requested: `auto` (a GPU where there is one), `gpu` or `cpu`.
         threads: threads of computation, 1 or more.
+        backend: `tensorflow` or `jax`.
 
     Returns:
         A description of the device, such as `cpu, 2 threads`.
 
     Raises:
-        InputError: if a GPU is requested and there is none.
+        InputError: if the backend is unknown, not installed, or too late to be chosen, and if a
+            GPU is requested and there is none.
     """
+    _choose_backend(backend)
+    gpu = (_use_jax if backend == "jax" else _use_tensorflow)(requested, threads)
+    description = f"gpu, {gpu}" if gpu else f"cpu, {threads} thread{'s' if threads > 1 else ''}"
+    log.info("device: %s, by %s", description, backend)
+    return description
+
+
+def require_backend(backend):
+    """Raise InputError if Keras computes with another backend than this one."""
+    import keras
+
+    if keras.backend.backend() != backend:
+        raise InputError(
+            f"backend: {backend} was requested but Keras computes with "
+            f"{keras.backend.backend()} already; set the environment variable "
+            f"KERAS_BACKEND={backend} before Python starts"
+        )
+
+
+def _choose_backend(backend):
+    if backend not in BACKENDS:
+        raise InputError(f"backend: {backend} is not known; expected {' or '.join(BACKENDS)}")
+    if find_spec(backend) is None:
+        raise InputError(
+            f"backend: {backend} is not installed; install it (pip install {backend}) "
+            "or choose another backend"
+        )
+    os.environ["KERAS_BACKEND"] = backend
+    if "keras" in sys.modules:
+        require_backend(backend)
+
+
+def _use_tensorflow(requested, threads):
+    """Set TensorFlow up; return the name of the GPU, or None."""
+    import tensorflow as tf
+
     gpus = [] if requested == "cpu" else tf.config.list_physical_devices("GPU")
     if requested == "gpu" and not gpus:
-        raise InputError(
-            "device: gpu was requested but TensorFlow finds no GPU; check the driver and that "
-            "tensorflow was installed with CUDA (pip install 'tensorflow[and-cuda]'), "
-            "or set device to auto or cpu"
-        )
+        raise _no_gpu("TensorFlow", "tensorflow[and-cuda]")
     tf.config.set_visible_devices(gpus, "GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
@@ -40,13 +79,39 @@ def use_device(requested, threads):
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.experimental.enable_op_determinism()
-    description = _describe(gpus, threads)
-    log.info("device: %s", description)
-    return description
-
-
-def _describe(gpus, threads):
     if gpus:
-        name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "unknown")
-        return f"gpu, {name}"
-    return f"cpu, {threads} thread{'s' if threads > 1 else ''}"
+        return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "unknown")
+    return None
+
+
+def _use_jax(requested, threads):
+    """Set JAX up; return the name of the GPU, or None."""
+    # XLA reads these as it starts: whether it takes most of a GPU's memory at once, the threads
+    # of its pool on a CPU, and how it compiles.
+    flags = [os.getenv("XLA_FLAGS", ""), "--xla_gpu_deterministic_ops=true"]
+    os.environ.update(
+        XLA_PYTHON_CLIENT_PREALLOCATE="false",
+        NPROC=str(threads),
+        PJRT_NPROC=str(threads),
+        XLA_FLAGS=" ".join(flags).strip(),
+    )
+    # Where TensorFlow is installed, Keras would import it to save a model, for nothing but to look
+    # for objects of its types; without an entry here, that takes seconds of every cell.
+    sys.modules.setdefault("tensorflow", None)
+    import jax
+
+    jax.config.update("jax_enable_x64", False)
+    if requested == "cpu":
+        jax.config.update("jax_platforms", "cpu")
+    gpus = jax.devices() if jax.default_backend() == "gpu" else []
+    if requested == "gpu" and not gpus:
+        raise _no_gpu("JAX", "jax[cuda13]")
+    return gpus[0].device_kind if gpus else None
+
+
+def _no_gpu(library, package):
+    return InputError(
+        f"device: gpu was requested but {library} finds no GPU; check the driver and that "
+        f"{library.lower()} was installed with CUDA (pip install '{package}'), "
+        "or set device to auto or cpu"
+    )

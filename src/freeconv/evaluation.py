@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from freeconv.engine import Condition, Evaluator, on_device
+from freeconv.devices import require_backend
+from freeconv.engine import Condition, Evaluator, computing_in, on_device
 from freeconv.history import CELL_COLUMNS, EVALUATION_SCHEMA
 
 
@@ -34,14 +35,19 @@ def evaluate_model(settings, model, epoch, validation, conditions, seed):
 
     Returns:
         `pandas.DataFrame` by `history.EVALUATION_SCHEMA`.
+
+    Raises:
+        InputError: if Keras computes with another backend than the one that trained the network.
     """
+    require_backend(settings.backend)
     evaluator = Evaluator(
         model,
         conditions=conditions,
         batch_size=settings.batch_size,
         edge_noise=settings.edge_noise,
     )
-    predictions, _ = evaluator.measure(*on_device(*validation), np.random.SeedSequence(seed))
+    with computing_in(settings.precision):
+        predictions, _ = evaluator.measure(*on_device(*validation), np.random.SeedSequence(seed))
     labels = np.asarray(validation.labels)
     classes = np.unique(labels)
     identity = {name: getattr(settings, name) for name in CELL_COLUMNS}

@@ -410,7 +410,8 @@ class _PresentOnly(keras.constraints.Constraint):
 def _without_absent(x, present):
     # A selection, as a product would turn an infinite gradient of an absent weight into NaN.
     x = ops.convert_to_tensor(x)
-    return ops.where(present, x, ops.zeros((), x.dtype))
+    # JAX takes no `keras.Variable` for a condition.
+    return ops.where(ops.convert_to_tensor(present, "bool"), x, ops.zeros((), x.dtype))
 
 
 def _draw_connections(shape, rate, seed):

@@ -7,8 +7,9 @@ from importlib.metadata import version
 from freeconv import __version__
 from freeconv.study import Cell
 
-# The packages whose version can change a cell's numbers.
-PACKAGES = ("keras", "numpy", "pandas", "pyarrow", "scipy", "tensorflow")
+# The packages whose version can change a cell's numbers: of all cells, and by backend.
+PACKAGES = ("keras", "numpy", "pandas", "pyarrow", "scipy")
+PACKAGES_OF = {"tensorflow": ("tensorflow",), "jax": ("jax", "jaxlib")}
 
 # Everything whose version is kept beside a result.
 SOFTWARE = ("freeconv", "python", *PACKAGES)
@@ -18,7 +19,7 @@ def describe_run(settings, splits, device):
     """What to keep beside a result.
 
     Args:
-        settings: data class instance, everything that was asked for.
+        settings: `study.CellSettings`, everything that was asked for; the backend among it.
         splits: `splits.Splits` that were worked on.
         device: description of the device that computed it.
 
@@ -31,7 +32,7 @@ def describe_run(settings, splits, device):
         "versions": {
             "freeconv": __version__,
             "python": platform.python_version(),
-            **{package: version(package) for package in PACKAGES},
+            **{name: version(name) for name in (*PACKAGES, *PACKAGES_OF[settings.backend])},
         },
         "device": device,
         "machine": f"{platform.system()} {platform.machine()}",

@@ -57,6 +57,8 @@ class CellSettings(Cell):
         validation_translation, validation_rotation, validation_noise,
         validation_edge_noise: strengths of the perturbed validation sets that
             are measured after every epoch, in the units of the levels.
+        backend: `tensorflow` or `jax`, which computes and draws random numbers.
+        precision: `float32`, `tf32` or `mixed_bfloat16`, see `engine.computing_in`.
     """
 
     seed: int = field(metadata={"help": "seed of everything random in this cell"})
@@ -74,6 +76,8 @@ class CellSettings(Cell):
     validation_rotation: float = field(metadata={"help": "share of 360 degrees"})
     validation_noise: float = field(metadata={"help": "standard deviation"})
     validation_edge_noise: float = field(metadata={"help": "standard deviation"})
+    backend: str = field(metadata={"help": "tensorflow or jax"})
+    precision: str = field(metadata={"help": "float32, tf32 or mixed_bfloat16"})
 
 
 @dataclass(frozen=True)
@@ -178,6 +182,8 @@ class Study:
         seed: from which every cell's seed follows.
         seed_policy: `cell` (a seed a cell) or `paper` (seed 0 everywhere).
         device: `auto`, `gpu` or `cpu`.
+        backend: `tensorflow` or `jax`.
+        precision: `float32`, `tf32` or `mixed_bfloat16`.
         keep_models: whether the best epoch's models outlive their evaluation.
         datasets: name -> `TrainingSettings`.
         models: of `cnn` and `fcn`.
@@ -194,6 +200,8 @@ class Study:
     seed: int
     seed_policy: str
     device: str
+    backend: str
+    precision: str
     keep_models: bool
     datasets: dict[str, TrainingSettings]
     models: tuple[str, ...]
@@ -219,6 +227,8 @@ class Study:
             seed=config["seed"],
             seed_policy=config["seed_policy"],
             device=config["device"],
+            backend=config["backend"],
+            precision=config["precision"],
             keep_models=config["keep_models"],
             datasets={name: TrainingSettings(**d) for name, d in config["datasets"].items()},
             models=tuple(config["models"]),
@@ -323,6 +333,8 @@ class Study:
             edge_noise=self.protocol.edge_noise,
             validation_batches=self.protocol.validation_batches,
             **{f"validation_{kind}": level for kind, level in self.validation.items()},
+            backend=self.backend,
+            precision=self.precision,
         )
 
 

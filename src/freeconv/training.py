@@ -9,8 +9,9 @@ import keras
 import numpy as np
 import pandas as pd
 
+from freeconv.devices import require_backend
 from freeconv.distances import filter_distances
-from freeconv.engine import Condition, Evaluator, Trainer, on_device
+from freeconv.engine import Condition, Evaluator, Trainer, computing_in, on_device
 from freeconv.errors import InputError
 from freeconv.history import CELL_COLUMNS, HISTORY_SCHEMA
 from freeconv.models import build_model, first_free_layer
@@ -52,19 +53,29 @@ def train_cell(settings, splits):
         accuracy, the earliest of equals.
 
     Raises:
-        InputError: if there are fewer training images than a batch holds, or the
-            images are too small for the network.
+        InputError: if there are fewer training images than a batch holds, the
+            images are too small for the network, or Keras computes with another
+            backend than the cell's.
     """
-    images, labels = splits.training
-    if len(labels) < settings.batch_size:
+    require_backend(settings.backend)
+    count = len(splits.training.labels)
+    if count < settings.batch_size:
         raise InputError(
-            f"batch_size: {settings.batch_size} is more than the {len(labels)} "
+            f"batch_size: {settings.batch_size} is more than the {count} "
             f"training images of fold {settings.fold} of {settings.dataset}"
         )
-    model = build_model(
+    with computing_in(settings.precision):
+        model = _build(settings, splits)
+        log.info("%s: %s parameters", model.name, f"{model.count_params():,}")
+        records = _train(model, settings, splits)
+    return TrainedCell(_history(settings, records), model)
+
+
+def _build(settings, splits):
+    return build_model(
         settings.model,
         settings.network,
-        images.shape[1:],
+        splits.training.images.shape[1:],
         splits.classes,
         layers=settings.layers,
         vcp=settings.vcp,
@@ -72,6 +83,10 @@ def train_cell(settings, splits):
         glorot_fans=settings.glorot_fans,
         seed=settings.seed,
     )
+
+
+def _train(model, settings, splits):
+    """Train a network to the end; leave it with its best weights, return a record an epoch."""
     trainer = Trainer(
         model,
         learning_rate=settings.learning_rate,
@@ -81,9 +96,7 @@ def train_cell(settings, splits):
         edge_noise=settings.edge_noise,
     )
     validator = _Validator(model, settings, splits.validation)
-    log.info("%s: %s parameters", model.name, f"{model.count_params():,}")
-
-    images, labels = on_device(images, labels)
+    images, labels = on_device(*splits.training)
     progress = _Progress(settings, len(labels))
     records = [{**_untrained(), **validator.measure(0)}]
     progress.report(records[0])
@@ -104,7 +117,7 @@ def train_cell(settings, splits):
             log.info("no better validation accuracy since epoch %d: stopping", best.epoch)
             break
     best.restore()
-    return TrainedCell(_history(settings, records), model)
+    return records
 
 
 class _Validator:

@@ -211,6 +211,7 @@ def network_settings(wildcards):
     words = ["--models", *STUDY.models, "--network", training.network]
     words += ["--layers", str(training.layers)]
     words += ["--learning-rate", format_value(training.learning_rate)]
+    words += ["--backend", STUDY.backend]
     return shlex.join(words)
 
 

@@ -84,9 +84,11 @@ rule examples:
         "../../envs/train.yaml"
     params:
         edge_noise=STUDY.protocol.edge_noise,
+        backend=STUDY.backend,
     shell:
         'python "$FREECONV/scripts/examples.py" --dataset {wildcards.dataset:q} --data {input:q} '
-        "--edge-noise {params.edge_noise:q} --output {output:q} 2> {log:q}"
+        "--edge-noise {params.edge_noise:q} --backend {params.backend:q} "
+        "--output {output:q} 2> {log:q}"
 
 
 rule compare:

@@ -1,15 +1,10 @@
-"""The compiled loops: a training epoch, and measuring a network on perturbed images.
+"""What the compiled loops are, on any backend: their interface, and the steps they are made of."""
 
-Images stay where the network is, as uint8; shuffling, gathering, augmentation and
-the training step run inside one compiled graph. This module and `devices` are the
-only ones that speak to TensorFlow directly.
-"""
-
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from freeconv.augmentation import augment
@@ -34,7 +29,7 @@ class Measurement(NamedTuple):
     losses: np.ndarray
 
 
-class Trainer:
+class BaseTrainer(ABC):
     """Trains a network by Adam (paper, section A.3), one compiled epoch at a time.
 
     Args:
@@ -49,7 +44,7 @@ class Trainer:
 
     def __init__(self, model, *, learning_rate, batch_size, augmentation, level, edge_noise):
         self._model = model
-        self._optimizer = FusedAdam(model.trainable_variables, learning_rate)
+        self._learning_rate = learning_rate
         self._batch_size = batch_size
         self._augment = (augmentation, level, edge_noise)
         self._random = keras.random.SeedGenerator(0)
@@ -70,30 +65,27 @@ class Trainer:
         loss, accuracy = self._epoch(images, labels)
         return float(loss), float(accuracy)
 
-    @tf.function
+    @abstractmethod
     def _epoch(self, images, labels):
-        count = tf.shape(images)[0]
-        steps = count // self._batch_size
-        order = keras.random.shuffle(tf.range(count), seed=self._random)
-        loss, correct = tf.constant(0.0), tf.constant(0)
-        for step in tf.range(steps):
-            batch = order[step * self._batch_size : (step + 1) * self._batch_size]
-            step_loss, step_correct = self._step(tf.gather(images, batch), tf.gather(labels, batch))
-            loss += step_loss
-            correct += step_correct
-        return loss / tf.cast(steps, tf.float32), correct / (steps * self._batch_size)
+        """Train the model in one compiled loop; return the means as scalar tensors."""
 
-    def _step(self, images, labels):
+    def _order(self, count):
+        """The images of an epoch, in the order they are trained on."""
+        return keras.random.shuffle(ops.arange(count), seed=self._random)
+
+    def _seen(self, images):
+        """A batch of stored images as the network sees it."""
         kind, level, edge_noise = self._augment
-        images = augment(scale_pixels(images), kind, level, self._random, edge_noise)
-        with tf.GradientTape() as tape:
-            probabilities = self._model(images, training=True)
-            loss = tf.reduce_mean(cross_entropy(labels, probabilities))
-        self._optimizer.apply(tape.gradient(loss, self._model.trainable_variables))
-        return loss, tf.reduce_sum(tf.cast(is_correct(labels, probabilities), tf.int32))
+        return augment(scale_pixels(images), kind, level, self._random, edge_noise)
+
+    def _outcome(self, images, labels):
+        """Mean loss of a batch of seen images, and how many of them are correct."""
+        probabilities = self._model(images, training=True)
+        correct = ops.sum(ops.cast(is_correct(labels, probabilities), "int32"))
+        return ops.mean(cross_entropy(labels, probabilities)), correct
 
 
-class Evaluator:
+class BaseEvaluator(ABC):
     """Measures a network on images under several conditions, in one compiled loop.
 
     All conditions of a batch go through the network together.
@@ -125,78 +117,29 @@ class Evaluator:
         """
         reset_random(self._random, seed)
         predictions, losses = self._measure(images, labels)
-        return Measurement(predictions.numpy(), losses.numpy())
+        return Measurement(*map(ops.convert_to_numpy, (predictions, losses)))
 
-    @tf.function
+    @abstractmethod
     def _measure(self, images, labels):
-        count = tf.shape(images)[0]
-        batches = -(-count // self._batch_size)
-        predictions = tf.TensorArray(tf.int32, size=batches, infer_shape=False)
-        losses = tf.zeros(len(self._conditions))
-        for batch in tf.range(batches):
-            part = slice(batch * self._batch_size, (batch + 1) * self._batch_size)
-            predicted, batch_losses = self._batch(images[part], labels[part])
-            predictions = predictions.write(batch, predicted)
-            losses += batch_losses
-        predicted = tf.ensure_shape(predictions.concat(), (None, len(self._conditions)))
-        return predicted, losses / tf.cast(count, tf.float32)
+        """Measure all images in one compiled loop; return a `Measurement` of tensors."""
 
     def _batch(self, images, labels):
+        """Predictions (images, conditions) of a batch, and its summed losses (conditions,)."""
         images = scale_pixels(images)
         perturbed = [
             augment(images, kind, strength, self._random, self._edge_noise)
             for kind, strength in self._conditions
         ]
-        probabilities = self._model(tf.concat(perturbed, axis=0), training=False)
+        probabilities = self._model(ops.concatenate(perturbed, axis=0), training=False)
         shape = (len(self._conditions), -1)
-        losses = cross_entropy(tf.tile(labels, shape[:1]), probabilities)
-        predicted = tf.reshape(tf.argmax(probabilities, axis=-1, output_type=tf.int32), shape)
-        return tf.transpose(predicted), tf.reduce_sum(tf.reshape(losses, shape), axis=1)
-
-
-class FusedAdam:
-    """Adam by TensorFlow's fused kernel: the numbers of `keras.optimizers.Adam`, in half its time.
-
-    Args:
-        variables: trainable `keras.Variable`s.
-        learning_rate: step size.
-        beta_1, beta_2, epsilon: as in `keras.optimizers.Adam`.
-    """
-
-    def __init__(self, variables, learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
-        self._variables = list(variables)
-        self._moments = [[tf.Variable(tf.zeros_like(v.value)) for v in variables] for _ in "mv"]
-        self._steps = tf.Variable(0.0)
-        self._constants = {
-            "lr": learning_rate,
-            "beta1": beta_1,
-            "beta2": beta_2,
-            "epsilon": epsilon,
-        }
-
-    def apply(self, gradients):
-        """Change the variables by one step along their gradients."""
-        steps = self._steps.assign_add(1.0)
-        powers = {
-            "beta1_power": self._constants["beta1"] ** steps,
-            "beta2_power": self._constants["beta2"] ** steps,
-        }
-        for variable, m, v, gradient in zip(
-            self._variables, *self._moments, gradients, strict=True
-        ):
-            tf.raw_ops.ResourceApplyAdam(
-                var=variable.value.handle,
-                m=m.handle,
-                v=v.handle,
-                grad=gradient,
-                **powers,
-                **self._constants,
-            )
+        losses = cross_entropy(ops.tile(labels, shape[:1]), probabilities)
+        predicted = ops.reshape(ops.argmax(probabilities, axis=-1), shape)
+        return ops.transpose(predicted), ops.sum(ops.reshape(losses, shape), axis=1)
 
 
 def on_device(images, labels):
     """Images and labels as tensors, where networks compute."""
-    return tf.constant(images), tf.constant(labels, tf.int32)
+    return ops.convert_to_tensor(images), ops.convert_to_tensor(labels, "int32")
 
 
 def reset_random(generator, seed):

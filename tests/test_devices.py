@@ -1,0 +1,95 @@
+"""Choice of backend and device, in processes of their own: a backend is chosen once."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+needs_jax = pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed")
+
+
+def python(code, root, **environment):
+    """Run code; return its status, and what it wrote to both streams."""
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(root / "src"), **environment},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    return run.returncode, run.stdout
+
+
+def error_of(code, root, **environment):
+    """The message of the InputError that code ends with."""
+    status, output = python(code, root, **environment)
+    assert status == 1
+    kind, _, message = output.strip().splitlines()[-1].partition(": ")
+    assert kind == "freeconv.errors.InputError"
+    return message
+
+
+def use_device(*arguments):
+    return f"from freeconv.devices import use_device; print(use_device{arguments!r})"
+
+
+def test_an_unknown_backend_is_refused(root):
+    message = error_of(use_device("cpu", 1, "torch"), root)
+    assert message == "backend: torch is not known; expected tensorflow or jax"
+
+
+def test_a_missing_backend_is_named(root):
+    hidden = "import importlib.util as u; u.find_spec = lambda name: None;"
+    message = error_of(hidden + use_device("cpu", 1, "jax"), root)
+    assert message.startswith("backend: jax is not installed; install it (pip install jax)")
+
+
+@needs_jax
+def test_a_backend_comes_before_keras(root):
+    code = "import keras;" + use_device("cpu", 1, "jax")
+    message = error_of(code, root, KERAS_BACKEND="tensorflow")
+    assert message.startswith("backend: jax was requested but Keras computes with tensorflow")
+    assert "KERAS_BACKEND=jax" in message
+
+
+def test_a_backend_without_a_compiled_epoch_is_refused(root):
+    """NumPy's comes with Keras, so that nothing else need be installed."""
+    message = error_of("import freeconv.engine", root, KERAS_BACKEND="numpy")
+    assert message.startswith("backend: Keras computes with numpy")
+    assert "KERAS_BACKEND to tensorflow or jax" in message
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=needs_jax)])
+def test_a_backend_is_chosen_whatever_the_environment_says(root, backend):
+    code = use_device("cpu", 2, backend) + "; import keras; print(keras.backend.backend())"
+    status, output = python(code, root, KERAS_BACKEND="numpy")
+    assert status == 0
+    assert output.splitlines()[-2:] == ["cpu, 2 threads", backend]
+
+
+@needs_jax
+@pytest.mark.parametrize("requested", ["auto", "cpu"])
+def test_jax_computes_on_the_cpu_with_the_threads_it_was_given(root, requested):
+    """The pools of XLA's threads grow with what was asked for, not with the machine."""
+    count = "; import os, jax; jax.numpy.ones(9).block_until_ready()"
+    count += "; print(len(os.listdir('/proc/self/task')), jax.numpy.ones(1, float).dtype)"
+    threads = []
+    for asked in (1, 4):
+        status, output = python(
+            use_device(requested, asked, "jax") + count, root, JAX_PLATFORMS="cpu"
+        )
+        assert status == 0
+        number, dtype = output.splitlines()[-1].split()
+        assert dtype == "float32"
+        threads.append(int(number))
+    assert threads[1] - threads[0] in (3, 6)  # one pool or two
+
+
+@needs_jax
+def test_jax_misses_a_gpu_that_is_requested(root):
+    message = error_of(use_device("gpu", 1, "jax"), root, JAX_PLATFORMS="cpu")
+    assert message.startswith("device: gpu was requested but JAX finds no GPU")
+    assert "pip install 'jax[cuda13]'" in message
