@@ -12,7 +12,7 @@ PACKAGES = ("keras", "numpy", "pandas", "pyarrow", "scipy")
 PACKAGES_OF = {"tensorflow": ("tensorflow",), "jax": ("jax", "jaxlib")}
 
 # Everything whose version is kept beside a result.
-SOFTWARE = ("freeconv", "python", *PACKAGES)
+SOFTWARE = ("freeconv", "python", *PACKAGES, *PACKAGES_OF["tensorflow"], *PACKAGES_OF["jax"])
 
 
 def describe_run(settings, splits, device):
