@@ -24,7 +24,7 @@ def main(start, settings, data, folds):
 
     imported = time.time()
     settings = _read(settings)
-    use_device("cpu", 1)
+    use_device("cpu", 1, "tensorflow")
     splits = read_splits(data, folds, settings.fold)
     model = build_model(
         settings.model,

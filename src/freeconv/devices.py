@@ -64,8 +64,24 @@ def _choose_backend(backend):
         require_backend(backend)
 
 
+def _import_keras(backend):
+    """Import Keras without what it and TensorFlow import only because it is installed.
+
+    Wrappers for scikit-learn, plots, and converters of JAX's programs are not used here, and would
+    take a good second of every job.
+    """
+    unused = {"sklearn", "matplotlib", *BACKENDS} - {backend} - set(sys.modules)
+    sys.modules.update(dict.fromkeys(unused))  # None: as if not installed
+    try:
+        import keras  # noqa: F401
+    finally:
+        for module in unused:
+            del sys.modules[module]
+
+
 def _use_tensorflow(requested, threads):
     """Set TensorFlow up; return the name of the GPU, or None."""
+    _import_keras("tensorflow")
     import tensorflow as tf
 
     gpus = [] if requested == "cpu" else tf.config.list_physical_devices("GPU")
@@ -98,6 +114,7 @@ def _use_jax(requested, threads):
     # Where TensorFlow is installed, Keras would import it to save a model, for nothing but to look
     # for objects of its types; without an entry here, that takes seconds of every cell.
     sys.modules.setdefault("tensorflow", None)
+    _import_keras("jax")
     import jax
 
     jax.config.update("jax_enable_x64", False)
