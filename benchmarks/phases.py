@@ -15,16 +15,18 @@ from benchmarks.epochs import VALIDATION
 
 def main(start, settings, data, folds):
     """Go through a training job phase by phase."""
+    from freeconv.devices import use_device
+
+    use_device("cpu", 1, "tensorflow")
+
     import numpy as np
 
-    from freeconv.devices import use_device
     from freeconv.engine import Condition, Evaluator, Trainer, on_device
     from freeconv.models import build_model
     from freeconv.splits import read_splits
 
     imported = time.time()
     settings = _read(settings)
-    use_device("cpu", 1, "tensorflow")
     splits = read_splits(data, folds, settings.fold)
     model = build_model(
         settings.model,
