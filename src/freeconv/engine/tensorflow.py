@@ -10,6 +10,10 @@ import tensorflow as tf
 
 from freeconv.engine.base import BaseEvaluator, BaseTrainer
 
+# AutoGraph turns the two loops over batches into loops of the graph. Within a batch there is nothing
+# for it to turn, and to look for it there would take a good second of every job.
+traced_as_it_is = tf.autograph.experimental.do_not_convert
+
 
 class Trainer(BaseTrainer):
     """`BaseTrainer` in TensorFlow."""
@@ -31,6 +35,7 @@ class Trainer(BaseTrainer):
             correct += step_correct
         return loss / tf.cast(steps, tf.float32), correct / (steps * self._batch_size)
 
+    @traced_as_it_is
     def _step(self, images, labels):
         images = self._seen(images)
         with tf.GradientTape() as tape:
@@ -55,6 +60,10 @@ class Evaluator(BaseEvaluator):
             losses += batch_losses
         predicted = tf.ensure_shape(predictions.concat(), (None, len(self._conditions)))
         return predicted, losses / tf.cast(count, tf.float32)
+
+    @traced_as_it_is
+    def _batch(self, images, labels):
+        return super()._batch(images, labels)
 
 
 class FusedAdam:
