@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from freeconv.engine.base import BaseEvaluator, BaseTrainer
 
-# AutoGraph turns the two loops over batches into loops of the graph. Within a batch there is nothing
-# for it to turn, and to look for it there would take a good second of every job.
+# AutoGraph turns the two loops over batches into loops of the graph. Within a batch there is
+# nothing for it to turn, and to look for it there would take a good second of every job.
 traced_as_it_is = tf.autograph.experimental.do_not_convert
 
 
