@@ -752,3 +752,26 @@ def test_connection_mask_errors():
         ConnectionMask(0.5, seed="a")
     with pytest.raises(ValueError, match=r"must be known.*\(None, None, 3\).*'mask'"):
         ConnectionMask(0.5, name="mask").build((None, None, 3))
+
+
+def test_gradients_can_be_differentiated():
+    """Against central differences of the squared gradient towards the images."""
+    layer = free_layer((6, 6, 1), kernel_size=3, strides=2, activation="tanh")
+    images = random_array((2, 6, 6, 1), seed=0)
+
+    def penalty(images):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            total = tf.reduce_sum(layer(images) ** 2)
+        return tf.reduce_sum(tape.gradient(total, images) ** 2)
+
+    with tf.GradientTape() as tape:
+        inputs = tf.constant(images)
+        tape.watch(inputs)
+        value = penalty(inputs)
+    gradient = tape.gradient(value, inputs).numpy()
+    for place in [(0, 2, 3, 0), (1, 0, 0, 0), (1, 4, 1, 0)]:
+        step = np.zeros_like(images)
+        step[place] = 1e-2
+        difference = penalty(tf.constant(images + step)) - penalty(tf.constant(images - step))
+        np.testing.assert_allclose(gradient[place], difference / 2e-2, rtol=2e-2, atol=1e-2)

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from freeconv.patches import PatchTable, multiply_patches
+
 __all__ = ["GLOROT_FANS", "ConnectionMask", "FreeConv2D"]
 
 GLOROT_FANS = ("published", "per_location")
@@ -153,7 +155,10 @@ class FreeConv2D(keras.layers.Layer):
         rows, columns, channels = self._image_shape(input_shape)
         self.output_grid = self._output_grid(rows, columns)
         self._margins = self._zero_margins(rows, columns)
-        self._patch_pixels = self._index_patches(columns + sum(self._margins[1]))
+        padded_columns = columns + sum(self._margins[1])
+        self._table = PatchTable.of(
+            self.output_grid, self.kernel_size, self.strides, padded_columns
+        )
         positions = math.prod(self.output_grid)
         shape = (positions, math.prod(self.kernel_size) * channels, self.filters)
 
@@ -186,7 +191,7 @@ class FreeConv2D(keras.layers.Layer):
         if self.connection_mask is not None:
             # Here the gradient of absent weights becomes zero; the stored ones are zero anyway.
             kernel = _without_absent(kernel, self.connection_mask)
-        outputs = ops.matmul(ops.transpose(kernel, (0, 2, 1)), self._patches(inputs))
+        outputs = multiply_patches(kernel, self._pixels(inputs), self._table)
         if self.bias is not None:
             outputs = ops.add(outputs, ops.reshape(self.bias, (-1, self.filters, 1)))
         # Activated before they become images again, outputs reach a next free layer with nothing
@@ -198,22 +203,14 @@ class FreeConv2D(keras.layers.Layer):
         outputs = ops.transpose(outputs, self._by_image_format((3, 0, 1, 2), (3, 2, 0, 1)))
         return outputs if elementwise else self.activation(outputs)
 
-    def _patches(self, inputs):
-        """Returns the receptive fields of `inputs`, shape (positions, patch, batch).
-
-        With the batch innermost a patch is a list of contiguous rows, one a pixel and channel: one
-        gather makes all of them, and the products read and write whole rows.
-        """
+    def _pixels(self, inputs):
+        """Returns images as (pixels, channels, batch), padded."""
         order = self._by_image_format((1, 2, 3, 0), (2, 3, 1, 0))
         pixels = ops.transpose(inputs, order)
         if any(map(any, self._margins)):
             pixels = ops.pad(pixels, (*self._margins, (0, 0), (0, 0)))
         rows, columns, channels, _ = pixels.shape
-        pixels = ops.reshape(pixels, (rows * columns, channels, -1))
-        patches = ops.take(pixels, self._patch_pixels, axis=0)
-        return ops.reshape(
-            patches, (math.prod(self.output_grid), math.prod(self.kernel_size) * channels, -1)
-        )
+        return ops.reshape(pixels, (rows * columns, channels, -1))
 
     def compute_output_shape(self, input_shape):
         """Returns the output's shape for inputs of `input_shape`."""
@@ -310,17 +307,6 @@ class FreeConv2D(keras.layers.Layer):
             for size, outputs, kernel, stride in sizes
         )
         return tuple((margin // 2, margin - margin // 2) for margin in margins)
-
-    def _index_patches(self, columns):
-        """Returns the flat index of every pixel of every patch, position by position.
-
-        Args:
-            columns: int, the width of the padded image.
-        """
-        row, column, kernel_row, kernel_column = np.indices((*self.output_grid, *self.kernel_size))
-        pixel_row = row * self.strides[0] + kernel_row
-        pixel_column = column * self.strides[1] + kernel_column
-        return (pixel_row * columns + pixel_column).ravel().astype("int32")
 
 
 @keras.saving.register_keras_serializable(package="freeconv")
