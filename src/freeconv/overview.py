@@ -169,6 +169,8 @@ def _grid(settings: pd.DataFrame) -> dict[str, str]:
         grid[f"Protocol: {key}"] = " or ".join(sorted(settings[key].unique()))
     for name, title in catalogue.AUGMENTATIONS.items():
         grid[f"Validated under {title.lower()}"] = _numbers(settings[f"validation_{name}"])
+    for key in ("backend", "precision"):
+        grid[key.capitalize()] = " or ".join(sorted(settings[key].unique()))
     return grid
 
 
