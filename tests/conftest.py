@@ -56,6 +56,7 @@ def snakemake():
     return run
 
 
+@pytest.fixture(scope="session")
 def smoke(root, snakemake, tmp_path_factory):
     """The folder of a finished run of the smoke study; a name that needs quoting.
 
