@@ -7,7 +7,7 @@ def set_up(threads):
     """Choose the device as a training job does."""
     from freeconv.devices import use_device
 
-    use_device("cpu", threads)
+    use_device("cpu", threads, "tensorflow")
 
 
 class KerasStack:
