@@ -1,11 +1,11 @@
-"""Write the table of a study's networks as CSV, Markdown and LaTeX."""
+"""Write the table of a study's networks as CSV, Markdown, LaTeX and HTML."""
 
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from freeconv.arguments import run_script
+from freeconv.arguments import add_table_files, run_script
 from freeconv.files import read_parquet, write_formats
 from freeconv.history import NETWORKS_SCHEMA
 from freeconv.tables import render_architectures
@@ -15,9 +15,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--networks", type=Path, nargs="+", required=True, help="layers, of every data set"
     )
-    parser.add_argument(
-        "--output", type=Path, nargs="+", required=True, help="files to write: .csv, .md, .tex"
-    )
+    add_table_files(parser, "--output")
 
 
 def main(arguments):

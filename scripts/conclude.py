@@ -4,7 +4,7 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from freeconv.arguments import run_script
+from freeconv.arguments import add_table_files, run_script
 from freeconv.conclusions import conclude
 from freeconv.files import read_parquet, write_formats, write_parquet
 from freeconv.findings import render_conclusions
@@ -17,9 +17,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--records", type=Path, required=True, help="conclusions to write (.parquet)"
     )
-    parser.add_argument(
-        "--tables", type=Path, nargs="+", required=True, help="files to write: .csv, .md, .tex"
-    )
+    add_table_files(parser, "--tables")
 
 
 def main(arguments):

@@ -4,7 +4,7 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from freeconv.arguments import run_script
+from freeconv.arguments import add_table_files, run_script
 from freeconv.files import read_metadata, read_parquet, write_formats, write_parquet
 from freeconv.history import HISTORY_SCHEMA, SEARCH_SCHEMA
 from freeconv.search import search_records
@@ -16,9 +16,7 @@ def add_arguments(parser):
         "--histories", type=Path, nargs="+", required=True, help="histories of all trials"
     )
     parser.add_argument("--records", type=Path, required=True, help="trials to write (.parquet)")
-    parser.add_argument(
-        "--tables", type=Path, nargs="+", required=True, help="files to write: .csv, .md, .tex"
-    )
+    add_table_files(parser, "--tables")
 
 
 def main(arguments):

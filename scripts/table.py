@@ -1,9 +1,9 @@
-"""Write one table of a study as CSV, Markdown and LaTeX."""
+"""Write one table of a study as CSV, Markdown, LaTeX and HTML."""
 
 from functools import partial
 from pathlib import Path
 
-from freeconv.arguments import run_script
+from freeconv.arguments import add_table_files, run_script
 from freeconv.catalogue import STATISTICS
 from freeconv.files import read_parquet, write_formats
 from freeconv.history import SUMMARY_SCHEMA
@@ -14,9 +14,7 @@ def add_arguments(parser):
     parser.add_argument("--summary", type=Path, required=True, help="summary of a study")
     parser.add_argument("--table", required=True, help="name of the table, e.g. translation_mnist")
     parser.add_argument("--statistic", choices=STATISTICS, required=True)
-    parser.add_argument(
-        "--output", type=Path, nargs="+", required=True, help="files to write: .csv, .md, .tex"
-    )
+    add_table_files(parser, "--output")
 
 
 def main(arguments):

@@ -5,6 +5,7 @@ import dataclasses
 import logging
 import shlex
 import sys
+from pathlib import Path
 
 from freeconv.errors import InputError
 
@@ -40,6 +41,17 @@ def add_arguments(parser, cls):
             metavar=item.type.__name__.upper(),
             help=item.metadata["help"],
         )
+
+
+def add_table_files(parser, flag):
+    """Add the argument of the files that a table is written to, one a format."""
+    parser.add_argument(
+        flag,
+        type=Path,
+        nargs="+",
+        required=True,
+        help="files to write, whose endings name the formats: .csv, .md, .tex, .html",
+    )
 
 
 def parse_settings(cls, namespace):

@@ -114,10 +114,8 @@ def render(name: str, summary: pd.DataFrame, statistic: str, file_format: str) -
     Raises:
         InputError: If there is no such table, statistic or format, or nothing to show.
     """
+    _check_format(file_format)
     renderers = dict(zip(FORMATS, (_csv, _markdown, _latex, _html), strict=True))
-    if file_format not in renderers:
-        known = ", ".join(FORMATS)
-        raise InputError(f"`file_format` must be one of {known}. Received: {file_format!r}")
     return renderers[file_format](name, table(name, summary, statistic), statistic)
 
 
