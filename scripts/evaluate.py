@@ -30,30 +30,39 @@ def main(arguments):
     # Imported here so that --help and errors in the arguments do not wait for it, and Keras only
     # once its backend is chosen.
     from freeconv.devices import use_device
-    from freeconv.files import read_metadata, read_parquet, write_parquet
+    from freeconv.files import read_header, read_parquet, write_parquet
+    from freeconv.fingerprints import evaluation_code
     from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA, best_epoch
     from freeconv.study import CellSettings
 
     history = read_parquet(arguments.history, HISTORY_SCHEMA)
-    settings = CellSettings(**read_metadata(arguments.history)["settings"])
+    training = read_header(arguments.history, HISTORY_SCHEMA)
+    settings = CellSettings(**training["settings"])
     device = use_device(arguments.device, arguments.threads, settings.backend)
 
     from freeconv.evaluation import evaluate_model, sweep_conditions
     from freeconv.models import load_model
     from freeconv.provenance import describe_run
     from freeconv.splits import read_splits
+    from freeconv.validity import evaluation_request, training_identity
 
-    strengths = {kind: list(map(float, values)) for kind, *values in arguments.strengths}
+    request = evaluation_request(
+        {kind: values for kind, *values in arguments.strengths}, arguments.seed
+    )
     splits = read_splits(arguments.data, arguments.folds, settings.fold)
     evaluation = evaluate_model(
         settings,
         load_model(arguments.model_file),
         best_epoch(history),
         splits.validation,
-        sweep_conditions(strengths),
-        arguments.seed,
+        sweep_conditions(request["strengths"]),
+        request["seed"],
     )
-    run = describe_run(settings, splits, device)
+    run = {
+        **describe_run(settings, splits, device, evaluation_code(settings)),
+        "training": training_identity(training),
+        "evaluation": request,
+    }
     write_parquet(evaluation, arguments.output, EVALUATION_SCHEMA, run)
 
 

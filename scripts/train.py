@@ -26,6 +26,7 @@ def main(arguments):
     device = use_device(arguments.device, arguments.threads, settings.backend)
 
     from freeconv.files import whole_file, write_parquet
+    from freeconv.fingerprints import training_code
     from freeconv.history import HISTORY_SCHEMA
     from freeconv.provenance import describe_run
     from freeconv.splits import read_splits
@@ -36,7 +37,7 @@ def main(arguments):
     if arguments.model_file:
         with whole_file(arguments.model_file) as partial:
             cell.model.save(partial)
-    run = describe_run(settings, splits, device)
+    run = describe_run(settings, splits, device, training_code(settings))
     write_parquet(cell.history, arguments.history, HISTORY_SCHEMA, run)
 
 

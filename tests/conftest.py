@@ -41,8 +41,8 @@ def snakemake():
     Only the interpreter is named: the jobs must find its packages by themselves.
     """
 
-    def run(directory, *arguments):
-        command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
+    def run(directory, *arguments, snakefile=ROOT / "Snakefile"):
+        command = [sys.executable, "-m", "snakemake", "--snakefile", snakefile]
         command += ["--directory", directory, "--cores", "2", *arguments]
         return subprocess.run(
             list(map(str, command)),

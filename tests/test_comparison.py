@@ -45,7 +45,8 @@ def settings(*cells, **changes):
             | protocol
             | {"validation_batches": "whole"}
             | {f"validation_{kind}": strength for kind, strength in strengths.items()}
-            | {"backend": "tensorflow", "precision": "float32"}
+            | {"backend": "tensorflow", "precision": "float32", "source": "digits"}
+            | {"fold_count": 5, "fold_method": "contiguous", "fold_seed": 0}
             | changes,
         )
         for cell in cells

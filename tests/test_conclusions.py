@@ -51,6 +51,10 @@ def settings(history):
             **strengths,
             backend="tensorflow",
             precision="float32",
+            fold_count=5,
+            fold_method="contiguous",
+            fold_seed=0,
+            source="digits",
         )
         for row in history[identity].drop_duplicates().to_dict("records")
     ]

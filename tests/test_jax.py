@@ -98,6 +98,7 @@ device = use_device("cpu", 1, "jax")
 from freeconv.datasets import digits
 from freeconv.evaluation import evaluate_model, sweep_conditions
 from freeconv.models import load_model
+from freeconv.fingerprints import training_code
 from freeconv.provenance import describe_run
 from freeconv.splits import Split, Splits
 from freeconv.training import train_cell
@@ -110,7 +111,7 @@ cell.model.save("model.keras")
 conditions = sweep_conditions({"rotation": [0.1]})
 counts = evaluate_model(SETTINGS, load_model("model.keras"), 1, splits.validation, conditions, 0)
 assert len(cell.history) == 3 and counts["count"].sum() == 3 * 35
-run = describe_run(SETTINGS, splits, device)
+run = describe_run(SETTINGS, splits, device, training_code(SETTINGS))
 assert {"jax", "jaxlib", "keras"} <= run["versions"].keys()
 assert "tensorflow" not in run["versions"]
 print(sys.modules.get("tensorflow"))

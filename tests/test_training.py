@@ -39,6 +39,10 @@ SETTINGS = CellSettings(
     validation_edge_noise=0.15,
     backend=keras.backend.backend(),  # this module runs on JAX too, see test_jax.py
     precision="float32",
+    fold_count=5,
+    fold_method="contiguous",
+    fold_seed=0,
+    source="digits",
 )
 
 

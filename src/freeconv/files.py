@@ -73,18 +73,56 @@ def read_parquet(path, schema):
     Raises:
         InputError: if the file is no Parquet file or has other columns.
     """
-    try:
+    with _parquet_errors(path):
         table = pq.read_table(path)
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{path}: not a Parquet file ({error}); delete it and run again") from None
-    if not table.schema.equals(schema, check_metadata=False):
-        raise InputError(
-            f"{path}: its columns are {table.schema.names}, expected {schema.names}; "
-            "it was written by another version: delete it and run again"
-        )
+    _check_schema(path, table.schema, schema)
     return table.to_pandas()
+
+
+def read_header(path, schema):
+    """Read what `write_parquet` kept in a file beside its rows, without reading these.
+
+    Returns:
+        The mapping; an empty one where none was kept.
+
+    Raises:
+        InputError: if the file is no Parquet file, has other columns or no rows.
+    """
+    with _parquet_errors(path):
+        footer = pq.read_metadata(path)
+        found = footer.schema.to_arrow_schema()
+    _check_schema(path, found, schema)
+    if footer.num_rows == 0:
+        raise InputError(f"{path}: has no rows; delete it and run again")
+    return _kept_mapping(found)
 
 
 def read_metadata(path):
     """The mapping that `write_parquet` kept in a file; empty where there is none."""
-    return json.loads((pq.read_schema(path).metadata or {}).get(METADATA_KEY, b"{}"))
+    with _parquet_errors(path):
+        return _kept_mapping(pq.read_schema(path))
+
+
+def _kept_mapping(schema):
+    return json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
+
+
+@contextmanager
+def _parquet_errors(path):
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, json.JSONDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{path}: not a Parquet file, or not all of it ({reason}); delete it and run again"
+        ) from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: a folder, expected a Parquet file") from None
+
+
+def _check_schema(path, found, expected):
+    if not found.equals(expected, check_metadata=False):
+        raise InputError(
+            f"{path}: its columns are {found.names}, expected {expected.names}; "
+            "it was written by another version: delete it and run again"
+        )

@@ -15,20 +15,22 @@ PACKAGES_OF = {"tensorflow": ("tensorflow",), "jax": ("jax", "jaxlib")}
 SOFTWARE = ("freeconv", "python", *PACKAGES, *PACKAGES_OF["tensorflow"], *PACKAGES_OF["jax"])
 
 
-def describe_run(settings, splits, device):
+def describe_run(settings, splits, device, code):
     """What to keep beside a result.
 
     Args:
         settings: `study.CellSettings`, everything that was asked for; the backend among it.
         splits: `splits.Splits` that were worked on.
         device: description of the device that computed it.
+        code: digests of the modules that computed it (`fingerprints`).
 
     Returns:
-        A JSON-serialisable mapping of settings, digest of the data, versions and machine.
+        A JSON-serialisable mapping of settings, digest of the data, code, versions and machine.
     """
     return {
         "settings": vars(settings),
         "data": splits.digest(),
+        "code": code,
         "versions": {
             "freeconv": __version__,
             "python": platform.python_version(),

@@ -67,6 +67,23 @@ def read_splits(data, folds, fold):
             f"{folds}: assigns {len(assignment)} images to folds, but {data} holds "
             f"{len(records)}; delete {folds} and run again"
         )
+    return make_splits(records, assignment, fold)
+
+
+def make_splits(records, assignment, fold):
+    """The images that a cell of a given fold works on.
+
+    Args:
+        records: data set, structured array (images,) of `image` and `label`.
+        assignment: fold of each image, integer array (images,).
+        fold: number of the validation fold.
+
+    Returns:
+        `Splits`.
+
+    Raises:
+        InputError: if the fold does not exist.
+    """
     parts = [
         Split(records["image"][indices], records["label"][indices])
         for indices in split(assignment, fold)

@@ -59,6 +59,10 @@ class CellSettings(Cell):
             are measured after every epoch, in the units of the levels.
         backend: `tensorflow` or `jax`, which computes and draws random numbers.
         precision: `float32`, `tf32` or `mixed_bfloat16`, see `engine.computing_in`.
+        fold_count: folds of the cross-validation.
+        fold_method: how images are assigned to them, see `folds.assign_folds`.
+        fold_seed: of that; 0 where nothing about it is random.
+        source: digest of what the configuration says the data set is made of.
     """
 
     seed: int = field(metadata={"help": "seed of everything random in this cell"})
@@ -78,6 +82,10 @@ class CellSettings(Cell):
     validation_edge_noise: float = field(metadata={"help": "standard deviation"})
     backend: str = field(metadata={"help": "tensorflow or jax"})
     precision: str = field(metadata={"help": "float32, tf32 or mixed_bfloat16"})
+    fold_count: int = field(metadata={"help": "folds of the cross-validation"})
+    fold_method: str = field(metadata={"help": "contiguous, shuffled or stratified"})
+    fold_seed: int = field(metadata={"help": "seed of the folds, 0 for contiguous ones"})
+    source: str = field(metadata={"help": "digest of what the data set is made of"})
 
 
 @dataclass(frozen=True)
@@ -186,6 +194,7 @@ class Study:
         precision: `float32`, `tf32` or `mixed_bfloat16`.
         keep_models: whether the best epoch's models outlive their evaluation.
         datasets: name -> `TrainingSettings`.
+        sources: name -> digest of what the data set is made of, wherever it comes from.
         models: of `cnn` and `fcn`.
         augmentations: name -> levels of the training augmentation.
         vcp: the grid of variable connection patterns, or None.
@@ -204,6 +213,7 @@ class Study:
     precision: str
     keep_models: bool
     datasets: dict[str, TrainingSettings]
+    sources: dict[str, str]
     models: tuple[str, ...]
     augmentations: dict[str, tuple[float, ...]]
     vcp: VcpGrid | None
@@ -231,6 +241,7 @@ class Study:
             precision=config["precision"],
             keep_models=config["keep_models"],
             datasets={name: TrainingSettings(**d) for name, d in config["datasets"].items()},
+            sources={name: _source_digest(config["sources"][name]) for name in config["datasets"]},
             models=tuple(config["models"]),
             augmentations=_levels(config["augmentations"]),
             vcp=vcp and VcpGrid(tuple(map(float, vcp["probabilities"])), float(vcp["translation"])),
@@ -273,6 +284,19 @@ class Study:
         """
         identity = [cell.dataset, cell.model, cell.augmentation, cell.level, cell.vcp, cell.fold]
         return self._seed(identity)
+
+    def folds_of(self, dataset):
+        """How the images of a data set are assigned to folds, and of which images.
+
+        Returns:
+            A mapping of `count`, `method`, `seed` (0 where nothing is random) and `source`.
+        """
+        return {
+            "count": self.folds.count,
+            "method": self.folds.method,
+            "seed": 0 if self.folds.method == "contiguous" else self.seed,
+            "source": self.sources[dataset],
+        }
 
     def settings_of(self, cell):
         """The `CellSettings` of a cell."""
@@ -324,6 +348,7 @@ class Study:
         return int.from_bytes(digest[:4], "big") >> 1
 
     def _settings(self, cell, seed, training):
+        folds = self.folds_of(cell.dataset)
         return CellSettings(
             **vars(cell),
             seed=seed,
@@ -335,7 +360,17 @@ class Study:
             **{f"validation_{kind}": level for kind, level in self.validation.items()},
             backend=self.backend,
             precision=self.precision,
+            fold_count=folds["count"],
+            fold_method=folds["method"],
+            fold_seed=folds["seed"],
+            source=folds["source"],
         )
+
+
+def _source_digest(source):
+    """16 hexadecimal digits of a data set's source, but for the places it can be had from."""
+    content = {key: value for key, value in source.items() if key != "urls"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _levels(by_kind):

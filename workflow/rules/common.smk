@@ -33,6 +33,13 @@ CELL = "{dataset}/{model}/{augmentation}-{level}/vcp-{vcp}/fold-{fold}"
 # The same of a trial of the hyperparameter search.
 TRIAL = "{dataset}/{model}/layers-{layers}/rate-{learning_rate}/fold-{fold}"
 
+# Where folds and records lie.
+FOLDS = "results/{study}/folds/{dataset}.parquet"
+HISTORY = f"results/{{study}}/cells/{CELL}/history.parquet"
+EVALUATION = f"results/{{study}}/cells/{CELL}/evaluation.parquet"
+MODEL = f"results/{{study}}/cells/{CELL}/model.keras"
+TRIAL_HISTORY = f"results/{{study}}/search/{TRIAL}/history.parquet"
+
 # For programs, to read, for a paper, and for the report.
 TABLE_FORMATS = ["csv", "md", "tex", "html"]
 
@@ -71,21 +78,20 @@ def wildcard_patterns():
 
 def cell_files(name):
     """A file of every cell of the study; the folders of the cells by an empty name."""
-    pattern = f"results/{STUDY.name}/cells/{CELL}/{name}"
+    pattern = f"results/{{study}}/cells/{CELL}/{name}"
     return [named_after(cell, pattern) for cell in STUDY.cells()]
 
 
 def named_after(job, pattern):
     """The file that a cell or a trial has by a pattern of its wildcards."""
     values = {key: format_value(value) for key, value in vars(job).items()}
-    return pattern.format(**values)
+    return pattern.format(study=STUDY.name, **values)
 
 
 def trial_histories(wildcards):
     """The history of every trial; or one clear error, in a study without any."""
-    pattern = f"results/{STUDY.name}/search/{TRIAL}/history.parquet"
     try:
-        return [named_after(trial, pattern) for trial in STUDY.trials()]
+        return [named_after(trial, TRIAL_HISTORY) for trial in STUDY.trials()]
     except InputError as error:
         raise WorkflowError(str(error)) from None
 
@@ -173,16 +179,9 @@ def labels_of_table(wildcards):
     }
 
 
-def fold_settings():
-    """How images are assigned to folds, as arguments of its script."""
-    folds = STUDY.folds
-    words = ["--count", folds.count, "--method", folds.method, "--seed", STUDY.seed]
-    return shlex.join(map(str, words))
-
-
-def cell_settings(wildcards):
-    """The settings of a cell as arguments of the training script."""
-    cell = Cell(
+def cell_of(wildcards):
+    """The cell that wildcards name."""
+    return Cell(
         dataset=wildcards.dataset,
         model=wildcards.model,
         augmentation=wildcards.augmentation,
@@ -190,19 +189,39 @@ def cell_settings(wildcards):
         vcp=float(wildcards.vcp),
         fold=int(wildcards.fold),
     )
-    return format_arguments(STUDY.settings_of(cell))
 
 
-def trial_settings(wildcards):
-    """The settings of a trial as arguments of the training script."""
-    trial = Trial(
+def trial_of(wildcards):
+    """The trial that wildcards name."""
+    return Trial(
         dataset=wildcards.dataset,
         model=wildcards.model,
         layers=int(wildcards.layers),
         learning_rate=float(wildcards.learning_rate),
         fold=int(wildcards.fold),
     )
-    return format_arguments(STUDY.settings_of_trial(trial))
+
+
+def fold_settings(wildcards):
+    """How images are assigned to folds, as arguments of its script."""
+    words = []
+    for name, value in STUDY.folds_of(wildcards.dataset).items():
+        words += [f"--{name}", str(value)]
+    return shlex.join(words)
+
+
+# Settings of cells and trials take the inputs as argument so that Snakemake does not compare them
+# with what it noted itself of an earlier run: `states.smk` compares them with the results' own words.
+
+
+def cell_settings(wildcards, input):
+    """The settings of a cell as arguments of the training script."""
+    return format_arguments(STUDY.settings_of(cell_of(wildcards)))
+
+
+def trial_settings(wildcards, input):
+    """The settings of a trial as arguments of the training script."""
+    return format_arguments(STUDY.settings_of_trial(trial_of(wildcards)))
 
 
 def network_settings(wildcards):
@@ -225,9 +244,9 @@ def gpus_of_a_job():
     return 0 if STUDY.device == "cpu" else 1
 
 
-def evaluation_strengths():
-    """The sweep of the evaluation as arguments of its script."""
-    words = []
+def evaluation_strengths(wildcards, input):
+    """The sweep of the evaluation, and its seed, as arguments of its script."""
+    words = ["--seed", str(STUDY.seed)]
     for kind, strengths in STUDY.evaluation.items():
         words += ["--strengths", kind, *map(format_value, strengths)]
     return shlex.join(words)

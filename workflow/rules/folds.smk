@@ -5,13 +5,13 @@ rule folds:
     input:
         "data/{dataset}.npy",
     output:
-        "results/{study}/folds/{dataset}.parquet",
+        FOLDS,
     log:
         "logs/{study}/folds/{dataset}.log",
     conda:
         "../../envs/data.yaml"
     params:
-        settings=fold_settings(),
+        settings=fold_settings,
     shell:
         'python "$FREECONV/scripts/folds.py" {params.settings} --data {input:q} '
         "--output {output:q} 2> {log:q}"

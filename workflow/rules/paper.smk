@@ -52,6 +52,9 @@ rule architectures:
         "logs/{study}/tables/architectures.log",
     conda:
         "../../envs/analysis.yaml"
+    params:
+        # Snakemake compares parameters, and so sees that a data set is left out.
+        datasets=list(STUDY.datasets),
     shell:
         'python "$FREECONV/scripts/architectures.py" --networks {input:q} '
         "--output {output:q} 2> {log:q}"

@@ -13,10 +13,9 @@ rule search:
 
 rule train_trial:
     input:
-        data="data/{dataset}.npy",
-        folds="results/{study}/folds/{dataset}.parquet",
+        unpack(trial_inputs),
     output:
-        f"results/{{study}}/search/{TRIAL}/history.parquet",
+        TRIAL_HISTORY,
     log:
         f"logs/{{study}}/search/{TRIAL}.log",
     benchmark:
@@ -54,6 +53,9 @@ rule gather_trials:
         "logs/{study}/search.log",
     conda:
         "../../envs/analysis.yaml"
+    params:
+        # Snakemake compares parameters, and so sees that a trial is left out.
+        trials=trial_histories,
     shell:
         'python "$FREECONV/scripts/search.py" --histories {input:q} --records {output.records:q} '
         "--tables {output.csv:q} {output.md:q} {output.tex:q} {output.html:q} 2> {log:q}"

@@ -8,11 +8,10 @@ rule train:
 
 rule train_cell:
     input:
-        data="data/{dataset}.npy",
-        folds="results/{study}/folds/{dataset}.parquet",
+        unpack(training_inputs),
     output:
-        history=f"results/{{study}}/cells/{CELL}/history.parquet",
-        model=kept_or_temporary(f"results/{{study}}/cells/{CELL}/model.keras"),
+        history=HISTORY,
+        model=kept_or_temporary(MODEL),
     log:
         f"logs/{{study}}/train/{CELL}.log",
     benchmark:

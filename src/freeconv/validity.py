@@ -1,0 +1,134 @@
+"""Whether a kept result is what would be computed today, and if not, why.
+
+A result is stale when, and only when, something that can change its numbers is another than when
+it was computed: its settings, its images, the code. All of it is recorded in the result's own file.
+"""
+
+from typing import NamedTuple
+
+from freeconv.errors import InputError
+from freeconv.files import read_header
+from freeconv.fingerprints import evaluation_code, training_code
+from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA
+
+_WORDS = VALID, STALE, MISSING = "valid", "stale", "missing"
+
+
+class State(NamedTuple):
+    """What is to be said of a result.
+
+    Attributes:
+        word: `VALID`, `MISSING` or `STALE`.
+        reasons: tuple of strings, why it is stale.
+    """
+
+    word: str
+    reasons: tuple[str, ...] = ()
+
+
+def state_of_training(path, settings, data=None):
+    """The state of a history.
+
+    Args:
+        path: the file, by `history.HISTORY_SCHEMA`.
+        settings: `study.CellSettings` that its cell has today.
+        data: digest that the cell's images have today (`splits.Splits.digest`), or None where
+            they are not at hand: then the recorded one is believed.
+
+    Returns:
+        `State`.
+    """
+    return _state(path, HISTORY_SCHEMA, lambda run: _training_changes(run, settings, data))
+
+
+def state_of_evaluation(path, history, settings, request):
+    """The state of an evaluation whose cell has a valid history.
+
+    Args:
+        path: the file, by `history.EVALUATION_SCHEMA`.
+        history: the file of the cell's history.
+        settings: `study.CellSettings` that the cell has today.
+        request: what is to be evaluated today, see `evaluation_request`.
+
+    Returns:
+        `State`.
+    """
+
+    def changes(run):
+        trained = read_header(history, HISTORY_SCHEMA)
+        yield from _differences("", run.get("training", {}), training_identity(trained))
+        yield from _differences("", run.get("evaluation", {}), request)
+        yield from _code_changes(run.get("code", {}), evaluation_code(settings))
+
+    return _state(path, EVALUATION_SCHEMA, changes)
+
+
+def training_identity(run):
+    """What decides the numbers of a history, of the mapping that is recorded in its file."""
+    return {name: run.get(name) for name in ("settings", "data", "code")}
+
+
+def evaluation_request(strengths, seed):
+    """What an evaluation is asked for, as it is recorded.
+
+    Args:
+        strengths: mapping, perturbation -> its strengths.
+        seed: of the perturbations.
+    """
+    return {
+        "seed": seed,
+        "strengths": {kind: list(map(float, values)) for kind, values in strengths.items()},
+    }
+
+
+def _state(path, schema, changes):
+    """The state of a file by the changes since, a function of its recorded mapping."""
+    try:
+        reasons = tuple(changes(read_header(path, schema)))
+    except FileNotFoundError:
+        return State(MISSING)
+    except InputError as error:
+        return State(STALE, (str(error),))
+    return State(STALE, reasons) if reasons else State(VALID)
+
+
+def _training_changes(run, settings, data):
+    yield from _differences("", run.get("settings", {}), vars(settings))
+    if data is not None and run.get("data") != data:
+        yield "the images of its folds changed"
+    yield from _code_changes(run.get("code", {}), training_code(settings))
+
+
+def _code_changes(before, now):
+    if not before:
+        yield "the code that computed it is not recorded"
+        return
+    for module in sorted(before.keys() | now.keys()):
+        if before.get(module) != now.get(module):
+            yield f"the code of {module} changed"
+
+
+def _differences(prefix, before, now):
+    """A reason a key whose value is another one, of mappings within mappings."""
+    for key in sorted(before.keys() | now.keys()):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _differences(f"{prefix}{key}.", old, new)
+        elif old != new:
+            was, is_now = before.get(key, "nothing"), now.get(key, "nothing")
+            yield f"{prefix}{key}: {was} before, {is_now} now"
+
+
+def describe_states(states):
+    """A text that counts results by their state, and lists those not valid with the reasons.
+
+    Args:
+        states: mapping, file -> `State`.
+    """
+    by_word = {word: [f for f in states if states[f].word == word] for word in _WORDS}
+    lines = [", ".join(f"{len(files)} {word}" for word, files in by_word.items())]
+    for word in (STALE, MISSING):
+        for file in by_word[word]:
+            reasons = "; ".join(states[file].reasons)
+            lines.append(f"{word} {file}" + (f": {reasons}" if reasons else ""))
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,247 @@
+"""What makes which cells of a finished study stale, as counted by Snakemake's dry runs."""
+
+import os
+import re
+import shutil
+
+import numpy as np
+import pytest
+import yaml
+
+PROJECT = ("Snakefile", "config", "envs", "profiles", "scripts", "src", "workflow")
+LAYERS = "src/freeconv/layers.py"
+
+
+@pytest.fixture
+def project(root, smoke, tmp_path):
+    """A copy of the project and, within it, of a finished run of the smoke study."""
+    folder = tmp_path / "project"
+    for name in PROJECT:
+        copy = shutil.copytree if (root / name).is_dir() else shutil.copy
+        (folder / name).parent.mkdir(exist_ok=True)
+        copy(root / name, folder / name)
+    for name in ("data", "results", ".snakemake"):
+        shutil.copytree(smoke / name, folder / name)
+    shutil.copy(root / "tests/smoke.yaml", folder / "study.yaml")
+    return folder
+
+
+@pytest.fixture
+def planned(snakemake, project):
+    """Counts of the jobs that a dry run announces: (trainings, evaluations)."""
+
+    def count(*arguments):
+        configuration = ("--configfile", project / "study.yaml")
+        run = snakemake(
+            project, *configuration, "--dry-run", *arguments, snakefile=project / "Snakefile"
+        )
+        assert run.returncode == 0, run.stdout
+        jobs = dict(re.findall(r"^(\w+) +(\d+)$", run.stdout, re.MULTILINE))
+        return int(jobs.get("train_cell", 0)), int(jobs.get("evaluate_cell", 0))
+
+    return count
+
+
+def change(project, file, before, after):
+    path = project / file
+    text = path.read_text()
+    assert text.count(before) >= 1
+    path.write_text(text.replace(before, after, 1))
+
+
+def configure(project, **changes):
+    path = project / "study.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes))
+
+
+def training(project, **changes):
+    study = yaml.safe_load((project / "study.yaml").read_text())
+    return study["datasets"] | {"digits": study["datasets"]["digits"] | changes}
+
+
+def add_second_data_set(project, **changes):
+    second = training(project, network="cifar10", batch_size=128, **changes)["digits"]
+    configure(project, datasets=training(project) | {"cifar10": second})
+
+
+def touch(project):
+    """Every file gets a time of its own, in no order that means anything."""
+    files = sorted(path for path in project.rglob("*") if path.is_file())
+    moments = np.random.default_rng(0).permutation(len(files))
+    for path, moment in zip(files, moments, strict=True):
+        os.utime(path, (1.7e9 + moment, 1.7e9 + moment))
+
+
+def keep_models(project):
+    for history in project.glob("results/**/history.parquet"):
+        if history.parent != project / "results/smoke":
+            (history.parent / "model.keras").write_text("never read by a dry run")
+    configure(project, keep_models=True)
+
+
+def clone(project):
+    """What a repository keeps: the cells, neither their data nor Snakemake's notes."""
+    shutil.rmtree(project / "data")
+    shutil.rmtree(project / ".snakemake")
+    shutil.rmtree(project / "results/smoke/folds")
+    touch(project)
+
+
+def stronger_evaluation(project):
+    study = yaml.safe_load((project / "study.yaml").read_text())
+    configure(project, evaluation=study["evaluation"] | {"rotation": [0.25, 0.5]})
+
+
+KEPT = {
+    "nothing": lambda p: None,
+    "a lost .snakemake": lambda p: shutil.rmtree(p / ".snakemake"),
+    "touched files": touch,
+    "a clone without data": clone,
+    "a comment": lambda p: change(p, LAYERS, "\nimport math", "\n# A word.\nimport math"),
+    "a docstring": lambda p: change(p, LAYERS, '"""Makes the', '"""It makes the'),
+    "a plot's colour": lambda p: change(p, "src/freeconv/style.py", "#", "#"),
+    "code of the other backend": lambda p: change(
+        p, "src/freeconv/engine/jax.py", "\nimport ", "\nimport os\nimport "
+    ),
+    "the text of a rule": lambda p: change(
+        p, "workflow/rules/train.smk", "--threads {threads}", "--threads  {threads}"
+    ),
+    "a mirror": lambda p: configure(p, mirror="http://localhost:1"),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_what_changes_no_number_makes_nothing_stale(name, project, planned):
+    KEPT[name](project)
+    assert planned() == (0, 0)
+
+
+ADDED = {
+    "a level": (lambda p: configure(p, augmentations={"translation": [0, 0.2, 0.3]}), 2),
+    "another fold": (lambda p: configure(p, folds=_folds(p, run=[1, 2])), 5),
+    "a data set": (add_second_data_set, 5),
+    "a level in a clone": (
+        lambda p: [clone(p), configure(p, augmentations={"translation": [0, 0.2, 0.3]})],
+        2,
+    ),
+}
+
+
+def _folds(project, **changes):
+    return yaml.safe_load((project / "study.yaml").read_text())["folds"] | changes
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_what_is_added_is_trained_alone(name, project, planned):
+    add, count = ADDED[name]
+    add(project)
+    assert planned() == (count, count)
+
+
+STALE = {
+    "the learning rate": (
+        lambda p: configure(p, datasets=training(p, learning_rate=0.002)),
+        5,
+    ),
+    "the learning rate, in a clone": (
+        lambda p: [clone(p), configure(p, datasets=training(p, learning_rate=0.002))],
+        5,
+    ),
+    "the number of folds": (lambda p: configure(p, folds=_folds(p, count=5)), 5),
+    "the data set's files": (
+        lambda p: change(
+            p, "config/datasets.yaml", "format: digits", "format: digits\n    files: {}"
+        ),
+        5,
+    ),
+    "how a free layer computes": (
+        lambda p: change(p, LAYERS, "ops.add(outputs", "ops.add(0 + outputs"),
+        3,
+    ),
+    "how the filter distance is computed": (
+        lambda p: change(p, "src/freeconv/distances.py", "\nimport ", "\nimport os\nimport "),
+        2,
+    ),
+    "how an epoch is trained": (
+        lambda p: change(p, "src/freeconv/engine/tensorflow.py", "0.999", "0.99"),
+        5,
+    ),
+    "a truncated history": (
+        lambda p: os.truncate(next(p.glob("results/smoke/cells/**/history.parquet")), 100),
+        1,
+    ),
+    "a history of another cell": (
+        lambda p: shutil.copy(*sorted(p.glob("results/smoke/cells/**/history.parquet"))[:2]),
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STALE)
+def test_what_changes_numbers_makes_its_cells_stale(name, project, planned):
+    spoil, count = STALE[name]
+    spoil(project)
+    assert planned() == (count, count)
+
+
+def test_another_data_set_s_batch_size_is_none_of_ours(project, planned):
+    add_second_data_set(project)
+    assert planned() == (5, 5)
+    add_second_data_set(project, epochs=3)
+    assert planned("results/smoke/history.parquet") == (5, 5)
+
+
+def test_another_evaluation_strength_trains_nothing(project, planned):
+    keep_models(project)
+    assert planned() == (0, 0)
+    stronger_evaluation(project)
+    assert planned() == (0, 5)
+    clone(project)
+    assert planned() == (0, 5)
+
+
+def test_other_images_make_their_cells_stale(project, planned, snakemake):
+    data = project / "data/digits.npy"
+    records = np.load(data)
+    records["image"][0, 3, 3] ^= 1
+    np.save(data, records)
+    run = snakemake(
+        project,
+        "results/smoke/folds/digits.parquet",
+        *("--configfile", project / "study.yaml"),
+        snakefile=project / "Snakefile",
+    )
+    assert run.returncode == 0, run.stdout
+    assert planned() == (5, 5)
+
+
+def test_the_status_names_reasons(project, snakemake):
+    configure(project, datasets=training(project, learning_rate=0.002))
+    history = "results/smoke/cells/digits/cnn/none-0/vcp-0/fold-1/history.parquet"
+    (project / history).unlink()
+    run = snakemake(
+        project,
+        "status",
+        *("--configfile", project / "study.yaml"),
+        snakefile=project / "Snakefile",
+    )
+    assert run.returncode == 0, run.stdout
+    assert f"missing {history}\n" in run.stdout
+    stale = history.replace("none-0", "translation-0.3")
+    assert f"stale {stale}: learning_rate: 0.001 before, 0.002 now\n" in run.stdout
+
+
+def test_a_stale_cell_is_trained_once(project, snakemake, planned):
+    """And the next run finds it valid, whatever Snakemake noted."""
+    configure(project, datasets=training(project, epochs=1))
+    target = "results/smoke/cells/digits/cnn/none-0/vcp-0/fold-1/evaluation.parquet"
+    run = snakemake(
+        project,
+        target,
+        *("--configfile", project / "study.yaml"),
+        snakefile=project / "Snakefile",
+    )
+    assert run.returncode == 0, run.stdout
+    assert run.stdout.count("rule train_cell") == 1
+    assert planned(target) == (0, 0)
+    assert planned() == (4, 4)

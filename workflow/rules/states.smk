@@ -1,0 +1,133 @@
+# Which results of cells and trials are valid, and what Snakemake is told of the others.
+#
+# A result's own file says what it was computed from: neither times of files nor Snakemake's notes of
+# earlier runs decide. Stale ones have one more input, newer than they are: the list of what is stale.
+
+import time
+from functools import cache
+from pathlib import Path
+
+from freeconv.files import read_header
+from freeconv.folds import FOLDS_SCHEMA
+from freeconv.validity import (
+    VALID,
+    State,
+    describe_states,
+    evaluation_request,
+    state_of_evaluation,
+    state_of_training,
+)
+
+
+@cache
+def fold_digests(dataset):
+    """Digests of the images of each fold; none where these folds are not at hand."""
+    try:
+        header = read_header(
+            FOLDS.format(study=STUDY.name, dataset=dataset), FOLDS_SCHEMA
+        )
+    except (FileNotFoundError, InputError):
+        return {}
+    made = {name: header.get(name) for name in ("count", "method", "seed", "source")}
+    return header["data"] if made == STUDY.folds_of(dataset) else {}
+
+
+@cache
+def state_of_cell(cell):
+    """The state of a cell's history."""
+    data = fold_digests(cell.dataset).get(str(cell.fold))
+    return state_of_training(named_after(cell, HISTORY), STUDY.settings_of(cell), data)
+
+
+@cache
+def state_of_cell_evaluation(cell):
+    """The state of the evaluation of a cell's model."""
+    trained = state_of_cell(cell)
+    if trained.word != VALID:
+        return State(trained.word)
+    files = named_after(cell, EVALUATION), named_after(cell, HISTORY)
+    request = evaluation_request(STUDY.evaluation, STUDY.seed)
+    return state_of_evaluation(*files, STUDY.settings_of(cell), request)
+
+
+@cache
+def state_of_trial(trial):
+    """The state of a trial's history."""
+    settings = STUDY.settings_of_trial(trial)
+    data = fold_digests(trial.dataset).get(str(trial.fold))
+    return state_of_training(named_after(trial, TRIAL_HISTORY), settings, data)
+
+
+@cache
+def states():
+    """File -> state of everything that cells and trials of the study leave."""
+    trials = STUDY.trials() if STUDY.search else []
+    return {
+        **{named_after(c, HISTORY): state_of_cell(c) for c in STUDY.cells()},
+        **{
+            named_after(c, EVALUATION): state_of_cell_evaluation(c)
+            for c in STUDY.cells()
+        },
+        **{named_after(t, TRIAL_HISTORY): state_of_trial(t) for t in trials},
+    }
+
+
+@cache
+def stale_list():
+    """The list of all that is stale, a file that is newer than any of it."""
+    stale = [Path(file) for file, state in states().items() if state.reasons]
+    newest = max(file.stat().st_mtime_ns for file in stale)
+    listed = Path(f".snakemake/freeconv/stale-{STUDY.name}.txt")
+    listed.parent.mkdir(parents=True, exist_ok=True)
+    # No two lists are the same, as Snakemake passes over a new file of the same content.
+    listed.write_text(f"{describe_states(states())}{time.time_ns()}\n")
+    later = max(time.time_ns(), newest + 10**9)
+    os.utime(listed, ns=(later, later))
+    return str(listed)
+
+
+def is_forced():
+    """Whether the command line asks for more than is necessary."""
+    asked = workflow.dag_settings
+    return bool(asked.forceall or asked.forcetargets or asked.forcerun)
+
+
+def inputs_by_state(state, wildcards):
+    """Images and folds; and if the output is stale, what makes Snakemake run the job.
+
+    To a valid output their age means nothing, and it goes without what is not at hand (in a clone):
+    to make that for some new cell would be to train the old ones, too.
+    """
+    inputs = {
+        "data": f"data/{wildcards.dataset}.npy",
+        "folds": FOLDS.format(study=wildcards.study, dataset=wildcards.dataset),
+    }
+    if state.word == VALID and not is_forced():
+        return {name: ancient(f) for name, f in inputs.items() if Path(f).exists()}
+    # The job itself, on a node of a cluster, needs no reason any more.
+    if state.reasons and workflow.is_main_process:
+        inputs["stale"] = stale_list()
+    return inputs
+
+
+def training_inputs(wildcards):
+    """What a cell is trained on."""
+    return inputs_by_state(state_of_cell(cell_of(wildcards)), wildcards)
+
+
+def trial_inputs(wildcards):
+    """What a trial is trained on."""
+    return inputs_by_state(state_of_trial(trial_of(wildcards)), wildcards)
+
+
+def evaluation_inputs(wildcards):
+    """What an evaluation is made of; a new model makes it anew only if it is not valid."""
+    state = state_of_cell_evaluation(cell_of(wildcards))
+    model = MODEL.format(**wildcards)
+    valid = state.word == VALID and not is_forced()
+    return {
+        # Written with the model, which alone decides.
+        "history": ancient(HISTORY.format(**wildcards)),
+        "model": ancient(model) if valid else model,
+        **inputs_by_state(state, wildcards),
+    }
