@@ -14,6 +14,7 @@ from freeconv.history import (
     SETTINGS_SCHEMA,
     SUMMARY_SCHEMA,
 )
+from freeconv.integrity import check_evaluation, check_history, check_mixture
 from freeconv.provenance import flatten_run
 from freeconv.summary import summarise
 
@@ -40,22 +41,35 @@ def add_arguments(parser):
 
 
 def main(arguments):
-    histories = [folder / "history.parquet" for folder in arguments.cells]
-    evaluations = [folder / "evaluation.parquet" for folder in arguments.cells]
-    history = _joined(histories, HISTORY_SCHEMA)
-    runs = [read_metadata(path) for path in histories]
-    settings = pd.DataFrame([run["settings"] for run in runs])
-    provenance = pd.DataFrame([flatten_run(run) for run in runs])
+    runs, histories, evaluations = {}, [], []
+    for folder in arguments.cells:
+        path = folder / "history.parquet"
+        run, history, evaluation = _read_cell(path, folder / "evaluation.parquet")
+        runs[path] = run
+        histories.append(history)
+        evaluations.append(evaluation)
+    check_mixture(runs)
+    history = pd.concat(histories, ignore_index=True)
+    evaluation = pd.concat(evaluations, ignore_index=True)
+    settings = pd.DataFrame([run["settings"] for run in runs.values()])
+    provenance = pd.DataFrame([flatten_run(run) for run in runs.values()])
     write_parquet(history, arguments.history, HISTORY_SCHEMA)
-    write_parquet(_joined(evaluations, EVALUATION_SCHEMA), arguments.evaluation, EVALUATION_SCHEMA)
+    write_parquet(evaluation, arguments.evaluation, EVALUATION_SCHEMA)
     write_parquet(settings, arguments.settings, SETTINGS_SCHEMA)
     write_parquet(provenance, arguments.provenance, PROVENANCE_SCHEMA)
     write_parquet(summarise(history), arguments.summary, SUMMARY_SCHEMA)
-    logging.info("%d cells, %d epochs", len(arguments.cells), (history["epoch"] > 0).sum())
+    logging.info("%d cells, %d epochs", len(runs), (history["epoch"] > 0).sum())
 
 
-def _joined(paths, schema):
-    return pd.concat([read_parquet(path, schema) for path in paths], ignore_index=True)
+def _read_cell(history_path, evaluation_path):
+    """What a history keeps, its rows, and those of the evaluation; or an error."""
+    run = read_metadata(history_path)
+    history = read_parquet(history_path, HISTORY_SCHEMA)
+    check_history(history_path, history, run)
+    evaluation = read_parquet(evaluation_path, EVALUATION_SCHEMA)
+    evaluated = read_metadata(evaluation_path)
+    check_evaluation(evaluation_path, evaluation, evaluated, history, run)
+    return run, history, evaluation
 
 
 if __name__ == "__main__":

@@ -109,6 +109,8 @@ def _kept_mapping(schema):
 
 @contextmanager
 def _parquet_errors(path):
+    if Path(path).is_dir():
+        raise InputError(f"{path}: a folder, expected a Parquet file; delete it and run again")
     try:
         yield
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, json.JSONDecodeError) as error:
@@ -116,8 +118,6 @@ def _parquet_errors(path):
         raise InputError(
             f"{path}: not a Parquet file, or not all of it ({reason}); delete it and run again"
         ) from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: a folder, expected a Parquet file") from None
 
 
 def _check_schema(path, found, expected):
