@@ -109,12 +109,13 @@ def _measure(subjects, folder, arguments):
         log=logs / "benchmarks.log",
     )
     options.log.write_text("")
-    measurements = []
-    for subject in subjects:
+    measurements, about = [], machine.describe(options)
+    for done, subject in enumerate(subjects, start=1):
         log.info("%s", subject)
         measurements += SUBJECTS[subject].measure(options)
-    compared = compare(comparisons(subjects, options), measurements)
-    report.write_records(folder, measurements, compared, machine.describe(options))
+        # After every subject: what is measured is not lost if a later one fails.
+        compared = compare(comparisons(subjects[:done], options), measurements)
+        report.write_records(folder, measurements, compared, about)
 
 
 def _study(path):

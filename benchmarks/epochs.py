@@ -61,7 +61,7 @@ def measure(options):
             if case == epoch_case("mnist", "fcn"):
                 complete = Contender(COMPLETE, own, build_epoch, (*task, True), required=True)
                 contenders.insert(1, complete)
-            rounds = options.choose(3, 2)
+            rounds = 2  # of whole epochs, minutes each as published
             measured = race_measurements("epochs", case, contenders, rounds, True, scale)
             rows += [row._replace(note=row.note or note) for row in measured]
             workers.forget()

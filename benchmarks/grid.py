@@ -1,7 +1,7 @@
 """The workflow around the training: dry run, a run with nothing to do, tables and figures, memory.
 
 Nothing is trained for this but one epoch of the largest cells. Snakemake's bookkeeping is measured
-on empty files, tables and figures on the records of a finished study, or on made-up ones.
+on made-up cells, tables and figures on the records of a finished study, or on made-up ones.
 """
 
 import csv
@@ -27,7 +27,9 @@ from benchmarks.stacks import FILES
 from freeconv.arguments import format_arguments, format_value
 from freeconv.datasets import pack
 from freeconv.files import write_parquet
-from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA
+from freeconv.fingerprints import evaluation_code, training_code
+from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA, best_epoch
+from freeconv.validity import evaluation_request, training_identity
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +42,8 @@ DRAWING = "all tables and figures"
 # A cell's folder, as in workflow/rules/common.smk.
 CELL = "{dataset}/{model}/{augmentation}-{level}/vcp-{vcp}/fold-{fold}"
 
-# Rules between the records of cells and what tables and figures are made from; and after that.
-RECORD_RULES = ("aggregate", "networks", "examples")
-# What a study keeps, from which those records and all else are made without training.
+# What a study keeps, from which all else is made without training.
 KEPT = ("cells", "networks", "examples")
-DRAWING_RULES = ("table", "architectures", "compare", "conclude", "figure")
 
 IMAGES = 200
 """Images of a made-up data set."""
@@ -105,7 +104,8 @@ def _bookkeeping(options):
 
 
 def _pretend_finished(runner):
-    """Give Snakemake an empty file for every output of the paper's study, and its records of it."""
+    """Give Snakemake made-up cells of the paper's study, and a file for every other output."""
+    _make_up_cells(runner.folder, read_study(PAPER))
     summary = runner.snakemake("--configfile", PAPER, "--summary").output
     for row in csv.DictReader(io.StringIO(summary), delimiter="\t"):
         path = runner.folder / row["output_file"]
@@ -129,7 +129,6 @@ def _drawing(options):
     case, name = drawing_case(options), read_study(options.study).name
     log.info("grid: tables and figures of %s", case)
     run = ("--configfile", options.study, "--cores", options.threads, "--quiet", "all")
-    run += ("--rerun-triggers", "mtime", "--allowed-rules")
     rows, seconds = [], []
     with tempfile.TemporaryDirectory() as folder:
         runner = processes.Runner(folder, options.log)
@@ -138,16 +137,17 @@ def _drawing(options):
             for kept in KEPT:
                 shutil.copytree(processes.ROOT / "results" / name / kept, results / kept)
         else:
+            _make_up_data(runner.folder, read_study(options.study))
             _make_up_cells(runner.folder, read_study(options.study))
         records = [f"results/{name}/summary.parquet"]
         for dataset in read_study(options.study).datasets:
             records += [f"results/{name}/{kind}/{dataset}.parquet" for kind in KEPT[1:]]
-        made = runner.snakemake(*records, *run, *RECORD_RULES)
+        made = runner.snakemake(*records, *run)
         rows.append(measurement("grid", case, RECORDS, "time", [made.seconds], "s"))
         for _ in range(2):
             for kind in ("tables", "figures"):
                 shutil.rmtree(results / kind, ignore_errors=True)
-            seconds.append(runner.snakemake("tables", "figures", *run, *DRAWING_RULES).seconds)
+            seconds.append(runner.snakemake("tables", "figures", *run).seconds)
         files = [path for kind in ("tables", "figures") for path in (results / kind).rglob("*.*")]
         memory = runner.peak_memory()
     note = f"{len(files)} files, {options.threads} cores"
@@ -155,20 +155,32 @@ def _drawing(options):
     return rows + memory_rows("grid", case, memory, sorted(memory))
 
 
-def _make_up_cells(folder, study):
-    """Write the data sets of a study, and history and evaluation of each of its cells."""
+def _make_up_data(folder, study):
+    """Write the data sets of a study."""
     for dataset, training in study.datasets.items():
         (folder / "data").mkdir(exist_ok=True)
         np.save(folder / f"data/{dataset}.npy", pack(*synthetic.images(training.network, IMAGES)))
+
+
+def _make_up_cells(folder, study):
+    """Write history and evaluation of each cell of a study, valid ones."""
+    request = evaluation_request(study.evaluation, study.seed)
     for cell in study.cells():
         identity = {key: format_value(value) for key, value in vars(cell).items()}
         place = folder / "results" / study.name / "cells" / CELL.format(**identity)
         settings = study.settings_of(cell)
-        history, evaluation = place / "history.parquet", place / "evaluation.parquet"
         run = {"settings": vars(settings), "versions": {}, "data": "", "device": "", "machine": ""}
-        write_parquet(synthetic.history(settings), history, HISTORY_SCHEMA, run)
-        records = synthetic.evaluation(settings, study.evaluation)
-        write_parquet(records, evaluation, EVALUATION_SCHEMA, run)
+        trained = {**run, "code": training_code(settings)}
+        history = synthetic.history(settings)
+        write_parquet(history, place / "history.parquet", HISTORY_SCHEMA, trained)
+        evaluated = {
+            **run,
+            "code": evaluation_code(settings),
+            "training": training_identity(trained),
+            "evaluation": request,
+        }
+        rows = synthetic.evaluation(settings, best_epoch(history), study.evaluation)
+        write_parquet(rows, place / "evaluation.parquet", EVALUATION_SCHEMA, evaluated)
 
 
 def _memory_of_cells(options):
@@ -193,7 +205,8 @@ def _memory_of_cells(options):
 def _train_and_evaluate(runner, settings, study, threads):
     common = ["--data", "data.npy", "--folds", "folds.parquet", "--device", "cpu"]
     common += ["--history", "history.parquet", "--model-file", "model.keras", "--threads", threads]
-    folds = ["--count", study.folds.count, "--method", study.folds.method, "--seed", study.seed]
+    folds = ["--count", settings.fold_count, "--method", settings.fold_method]
+    folds += ["--seed", settings.fold_seed, "--source", settings.source]
     runner.script("folds.py", *folds, "--data", "data.npy", "--output", "folds.parquet")
     runner.script(TRAINING, *shlex.split(format_arguments(settings)), *common)
     sweep = [*strength_arguments(study), "--seed", study.seed, "--output", "evaluation.parquet"]

@@ -45,11 +45,12 @@ def history(settings):
     return frame.reindex(columns=HISTORY_SCHEMA.names)
 
 
-def evaluation(settings, strengths):
+def evaluation(settings, epoch, strengths):
     """Counts of a cell: a row a (perturbation, strength, class) by `history.EVALUATION_SCHEMA`.
 
     Args:
         settings: `study.CellSettings`.
+        epoch: the best one of its history.
         strengths: mapping, perturbation -> its strengths.
     """
     from freeconv.history import CELL_COLUMNS, EVALUATION_SCHEMA
@@ -63,5 +64,5 @@ def evaluation(settings, strengths):
     share = 0.95 - 0.5 * frame["strength"]
     correct = np.random.default_rng(settings.seed).binomial(IMAGES_A_CLASS, share)
     identity = {name: getattr(settings, name) for name in CELL_COLUMNS}
-    frame = frame.assign(**identity, epoch=settings.epochs, count=IMAGES_A_CLASS, correct=correct)
+    frame = frame.assign(**identity, epoch=epoch, count=IMAGES_A_CLASS, correct=correct)
     return frame.reindex(columns=EVALUATION_SCHEMA.names)
