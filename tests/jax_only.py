@@ -81,7 +81,7 @@ def test_all_batches_are_measured(form, count):
 
 
 def test_lack_of_memory_is_told_with_what_to_do():
-    with pytest.raises(RuntimeError) as caught:  # noqa: PT011 - it is looked at
+    with pytest.raises(RuntimeError) as caught:
         jnp.ones(2**46).block_until_ready()
     text = explain(caught.value)
     assert text.startswith("out of memory (RESOURCE_EXHAUSTED: Out of memory allocating 2814749")

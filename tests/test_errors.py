@@ -10,7 +10,7 @@ from freeconv.errors import InputError, explain
 
 
 def raised(function):
-    with pytest.raises(BaseException) as caught:  # noqa: PT011, PT012 - any, it is looked at
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 - any, it is looked at
         function()
     return caught.value
 

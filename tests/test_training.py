@@ -179,7 +179,9 @@ def test_a_resumed_training_is_an_uninterrupted_one(splits, tmp_path, caplog, ch
     """To the last bit, early stopping included: its patience spans the interruption."""
     caplog.set_level(logging.INFO)
     level = 0.3 if "augmentation" in change else 0.0
-    settings = replace(SETTINGS, level=level, learning_rate=0.02, epochs=40, patience=2, **change)
+    settings = replace(SETTINGS, level=level, learning_rate=0.05, epochs=40, patience=2, **change)
+    training, validation = (Split(part.images[:64], part.labels[:64]) for part in splits[:2])
+    splits = Splits(training, validation, 10)
     paths = tmp_path / "whole.npz", tmp_path / "interrupted.npz"
     whole, resumed = (Checkpoint(path, vars(settings), 0) for path in paths)
     history, model = train_cell(settings, splits, whole)

@@ -72,8 +72,8 @@ class BaseTrainer(ABC):
             List of arrays: the model's variables, trained or not, then steps and moments of Adam.
             Later epochs leave them as they are.
         """
-        variables = [*self._model.variables, *self._adam_state()]
-        return [ops.convert_to_numpy(variable) for variable in variables]
+        variables = [variable.numpy() for variable in self._model.variables]
+        return [*variables, *map(ops.convert_to_numpy, self._adam_state())]
 
     def restore(self, state):
         """Go on from a `state` of a trainer that was made like this one."""

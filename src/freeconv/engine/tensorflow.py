@@ -36,7 +36,7 @@ class Trainer(BaseTrainer):
         return loss / tf.cast(steps, tf.float32), correct / (steps * self._batch_size)
 
     def _adam_state(self):
-        return self._optimizer.variables
+        return [variable.read_value() for variable in self._optimizer.variables]
 
     def _restore_adam(self, state):
         for variable, value in zip(self._optimizer.variables, state, strict=True):
