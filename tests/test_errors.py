@@ -2,6 +2,7 @@
 
 import errno
 import os
+from functools import partial
 
 import numpy as np
 import pytest
@@ -43,31 +44,44 @@ def test_other_errors_of_the_system_name_their_file(tmp_path):
 
 
 def exhaust_numpy():
-    np.empty((2**57, 2), np.uint8)
+    np.empty((2**57, 2), np.uint8)  # more than any machine can address
 
 
-def exhaust_tensorflow():
+def exhaust_tensorflow(name, message):
+    """As TensorFlow raises it, but for the ten seconds that it waits for memory before."""
     import tensorflow as tf
 
-    tf.ones((2**46,))
-
-
-def exhaust_tensorflow_in_a_graph():
-    import tensorflow as tf
-
-    tf.function(lambda size: tf.reduce_sum(tf.ones(size)))(tf.constant([2**46], tf.int64))
+    raise getattr(tf.errors, name)(None, None, message)
 
 
 @pytest.mark.parametrize(
     ("function", "words"),
     [
         (exhaust_numpy, "Unable to allocate 256. PiB"),
-        (exhaust_tensorflow, "OOM when allocating tensor with shape[70368744177664]"),
-        (exhaust_tensorflow_in_a_graph, "OOM when allocating tensor with shape[70368744177664]"),
+        (
+            partial(
+                exhaust_tensorflow,
+                "ResourceExhaustedError",
+                "Graph execution error:\n\nDetected at node ones defined at\n\n  "
+                "OOM when allocating tensor with shape[9] and type float on device:GPU:0\n\t",
+            ),
+            "(OOM when allocating tensor with shape[9] and type float on device:GPU:0)",
+        ),
+        (
+            partial(
+                exhaust_tensorflow,
+                "InternalError",
+                "Failed copying input tensor: Dst tensor is not initialized.",
+            ),
+            "(Failed copying input tensor: Dst tensor is not initialized.)",
+        ),
+        (
+            partial(exhaust_tensorflow, "ResourceExhaustedError", "failed"),
+            "(ResourceExhaustedError)",
+        ),
     ],
 )
 def test_lack_of_memory_is_told_with_what_to_do(function, words):
-    """More than any machine can address."""
     text = explain(raised(function))
     assert text.startswith("out of memory (")
     assert words in text

@@ -97,15 +97,17 @@ def test_snakemake_leaves_the_checkpoint_of_a_failed_job_and_asks_for_more_memor
     files += [folder / "checkpoint.npz", folder / "model.keras"]
     for file in files:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(b"no such thing")
+        file.write_bytes(b"not looked at")
     run = snakemake(
         *(tmp_path, (folder / "history.parquet").relative_to(tmp_path), "--retries", "1"),
+        # There is no such device: the script ends before it begins.
+        *("--set-resources", "train_cell:device=none"),
         *("--configfile", root / "tests/smoke.yaml"),
     )
     assert run.returncode != 0
-    assert re.findall(r"resources: .*mem_mb=(\d+)", run.stdout) == ["4000", "8000"]
+    assert re.findall(r"resources: .*mem_mb=(\d+)", run.stdout) == ["4000", "8000"], run.stdout
     log = tmp_path / "logs/smoke/train/digits/cnn/none-0/vcp-0/fold-1.log"
-    assert "not a prepared data set" in log.read_text()
+    assert "invalid choice: 'none'" in log.read_text()
     assert [file.name for file in folder.iterdir()] == ["checkpoint.npz"]
 
 

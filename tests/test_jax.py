@@ -41,7 +41,7 @@ def on_jax(root, *command, directory=None):
         ("test_layers.py", "share_of_absent or position_and_filter or seed_alone or save_and_load"),
         (
             "test_training.py",
-            "history_is or best_epoch or absent or diverged or strengths or resumed",
+            "history_is or best_epoch or absent or diverged or strengths or resumed and free",
         ),
     ],
 )

@@ -233,10 +233,11 @@ def test_a_checkpoint_of_other_settings_is_ignored(trained, splits, tmp_path, ca
     path = tmp_path / "checkpoint.npz"
     other = replace(SETTINGS, seed=12, epochs=1)
     train_cell(other, splits, Checkpoint(path, vars(other), 0))
-    cell = train_cell(SETTINGS, splits, Checkpoint(path, vars(SETTINGS), 0))
-    assert "is of another training (epochs, seed): training starts anew" in caplog.text
+    settings = replace(SETTINGS, epochs=1)
+    cell = train_cell(settings, splits, Checkpoint(path, vars(settings), 0))
+    assert "is of another training (seed): training starts anew" in caplog.text
     pd.testing.assert_frame_equal(
-        cell.history.drop(columns="seconds"), trained.history.drop(columns="seconds")
+        cell.history.drop(columns="seconds"), trained.history[:2].drop(columns="seconds")
     )
 
 
