@@ -79,7 +79,8 @@ class Checkpoint:
         try:
             _write(self._path, self._identity, snapshot)
         except OSError as error:
-            log.warning("%s could not be written (%s): training goes on", self._path, error)
+            problem = error.strerror or error
+            log.warning("%s could not be written (%s): training goes on", self._path, problem)
         self._last = time.monotonic()
 
     def remove(self):
