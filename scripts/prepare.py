@@ -32,8 +32,9 @@ def add_arguments(parser):
 def main(arguments):
     files = {role: Path(path) for role, path in arguments.file}
     images, labels = READERS[arguments.format](**files)
-    with whole_file(arguments.output) as partial:
-        np.save(partial, datasets.pack(images, labels), allow_pickle=False)
+    # Open for reading, too, since NumPy then writes by Python, whose errors tell what is wrong.
+    with whole_file(arguments.output) as partial, partial.open("w+b") as file:
+        np.save(file, datasets.pack(images, labels), allow_pickle=False)
     logging.info("%s: images %s, labels 0..%d", arguments.output, images.shape, labels.max())
 
 

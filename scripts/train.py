@@ -15,6 +15,17 @@ def add_arguments(parser):
     parser.add_argument("--threads", type=int, default=1, help="threads of a CPU (default: 1)")
     parser.add_argument("--history", type=Path, required=True, help="history to write (.parquet)")
     parser.add_argument("--model-file", type=Path, help="model to write (.keras); none without it")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        help="file (.npz) to go on from after an interruption, deleted at the end; none without it",
+    )
+    parser.add_argument(
+        "--checkpoint-seconds",
+        type=float,
+        default=60,
+        help="at least this long between two checkpoints; 0: one an epoch (default: 60)",
+    )
 
 
 def main(arguments):
@@ -25,6 +36,7 @@ def main(arguments):
     settings = parse_settings(CellSettings, arguments)
     device = use_device(arguments.device, arguments.threads, settings.backend)
 
+    from freeconv.checkpoint import Checkpoint
     from freeconv.files import whole_file, write_parquet
     from freeconv.fingerprints import training_code
     from freeconv.history import HISTORY_SCHEMA
@@ -33,12 +45,17 @@ def main(arguments):
     from freeconv.training import train_cell
 
     splits = read_splits(arguments.data, arguments.folds, settings.fold)
-    cell = train_cell(settings, splits)
+    run = describe_run(settings, splits, device, training_code(settings))
+    checkpoint = None
+    if arguments.checkpoint:
+        checkpoint = Checkpoint(arguments.checkpoint, run, arguments.checkpoint_seconds)
+    cell = train_cell(settings, splits, checkpoint)
     if arguments.model_file:
         with whole_file(arguments.model_file) as partial:
             cell.model.save(partial)
-    run = describe_run(settings, splits, device, training_code(settings))
     write_parquet(cell.history, arguments.history, HISTORY_SCHEMA, run)
+    if checkpoint:
+        checkpoint.remove()
 
 
 if __name__ == "__main__":

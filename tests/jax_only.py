@@ -9,6 +9,7 @@ from alike import CONDITIONS, build
 
 from freeconv.engine import Condition, Evaluator, Trainer, computing_in, on_device
 from freeconv.engine.jax import start_adam, step_adam
+from freeconv.errors import explain
 
 RNG = np.random.default_rng(5)
 IMAGES = RNG.integers(0, 256, (22, 14, 14, 2), dtype=np.uint8)
@@ -77,6 +78,14 @@ def test_all_batches_are_measured(form, count):
         np.testing.assert_array_equal(measured.predictions[:, column], probabilities.argmax(axis=1))
         losses = -np.log(probabilities[np.arange(count), labels])
         np.testing.assert_allclose(measured.losses[column], losses.mean(), rtol=1e-4)
+
+
+def test_lack_of_memory_is_told_with_what_to_do():
+    with pytest.raises(RuntimeError) as caught:
+        jnp.ones(2**46).block_until_ready()
+    text = explain(caught.value)
+    assert text.startswith("out of memory (RESOURCE_EXHAUSTED: Out of memory allocating 2814749")
+    assert "let fewer cells share a card" in text
 
 
 def test_precision_of_matrix_products():

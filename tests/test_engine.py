@@ -187,6 +187,42 @@ def test_weights_read_before_an_epoch_stay_as_they_were():
         assert (weight != new).any()
 
 
+def test_a_restored_trainer_goes_on_as_the_first_one_did():
+    """To the last bit; and what was read of a trainer stays as it was."""
+    data = on_device(IMAGES, LABELS)
+
+    def normalising(start):
+        model = keras.Sequential(
+            [
+                keras.Input((12, 12, 1)),
+                keras.layers.BatchNormalization(),
+                keras.layers.Flatten(),
+                keras.layers.Dense(3, "softmax", kernel_initializer=start),
+            ]
+        )
+        return trainer(model, "noise", 0.2)
+
+    first, second = normalising("zeros"), normalising("ones")
+    first.epoch(*data, sequence(1))
+    state = first.state()
+    copies = [array.copy() for array in state]
+    # Six variables, four of them trained; steps done, and two moments of each trained one.
+    assert len(state) == 6 + 1 + 2 * 4
+    assert state[6] == 5
+    second.epoch(*data, sequence(7))
+    second.restore(state)
+    for one, other in zip(second.state(), copies, strict=True):
+        np.testing.assert_array_equal(one, other)
+    ends = []
+    for epochs in (first, second):
+        ends.append([*epochs.epoch(*data, sequence(2)), *epochs.state()])
+    for one, other in zip(*ends, strict=True):
+        np.testing.assert_array_equal(one, other)
+    for array, copy, end in zip(state, copies, ends[0][2:], strict=True):
+        np.testing.assert_array_equal(array, copy)
+        assert (array != end).any()
+
+
 def test_half_precision_computes_in_layers_alone():
     def train(precision):
         with computing_in(precision):

@@ -1,3 +1,6 @@
+import errno
+import os
+
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -33,6 +36,54 @@ def test_a_failed_writer_changes_nothing(tmp_path):
         fail()
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_job_left_is_deleted_and_never_a_result(tmp_path):
+    path = tmp_path / "a[1].history.parquet"
+    left = tmp_path / ".a[1].history.12345.partial.parquet"
+    others = [
+        tmp_path / ".history.12345.partial.parquet",
+        tmp_path / ".a[1].history.more.12345.partial.parquet",
+        tmp_path / ".a[1].history.12345.partial.png",
+    ]
+    for file in (left, *others):
+        file.write_text("half")
+    with whole_file(path) as partial:
+        assert not left.exists()
+        assert not path.exists()
+        partial.write_text("whole")
+    assert sorted(tmp_path.iterdir()) == sorted([path, *others])
+
+
+def test_content_reaches_the_disk_before_its_name(tmp_path, monkeypatch):
+    """What is synchronised, in order: the file under its temporary name, then its folder."""
+    path, synchronised = tmp_path / "result.txt", []
+
+    def record(descriptor):
+        synchronised.append((os.fstat(descriptor).st_ino, path.exists()))
+
+    monkeypatch.setattr(os, "fsync", record)
+    with whole_file(path) as partial:
+        partial.write_text("whole")
+    assert synchronised == [(path.stat().st_ino, False), (tmp_path.stat().st_ino, True)]
+
+
+def test_an_error_of_writing_names_the_file(tmp_path):
+    """Not its temporary name; errors of other files keep theirs."""
+    path = tmp_path / "result.txt"
+
+    def write(number, *name):
+        with whole_file(path):
+            raise OSError(number, os.strerror(number), *name)
+
+    for name in ((), (str(tmp_path / f".result.{os.getpid()}.partial.txt"),)):
+        with pytest.raises(OSError, match="No space left") as caught:
+            write(errno.ENOSPC, *name)
+        assert caught.value.filename == str(path)
+    with pytest.raises(FileNotFoundError) as caught:
+        write(errno.ENOENT, "other.txt")
+    assert caught.value.filename == "other.txt"
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_text_is_written_in_the_format_of_each_ending(tmp_path):

@@ -1,3 +1,6 @@
+import logging
+import math
+import shutil
 from dataclasses import replace
 
 import keras
@@ -6,6 +9,7 @@ import pandas as pd
 import pytest
 import scipy.ndimage
 
+from freeconv.checkpoint import Checkpoint
 from freeconv.datasets import digits
 from freeconv.errors import InputError
 from freeconv.evaluation import evaluate_model, sweep_conditions
@@ -139,9 +143,12 @@ def test_the_digest_of_a_cell_tells_images_labels_and_folds_apart(splits):
 def test_a_diverged_network_is_recorded_and_stops(splits):
     """At this rate all weights are infinite after a step, and their products no numbers."""
     settings = replace(SETTINGS, learning_rate=1e38, epochs=9, patience=9)
-    history = train_cell(settings, splits).history
+    history, model = train_cell(settings, splits)
     assert history["epoch"].tolist() == [0, 1]
     assert history["loss"].isna().all()
+    # No epoch is the best: the network stays the untrained one.
+    assert best_epoch(history) == 0
+    assert accuracy(model, *splits.validation) == history.loc[0, "val_accuracy"]
 
 
 def test_training_stops_after_patience(splits):
@@ -150,6 +157,88 @@ def test_training_stops_after_patience(splits):
     history = train_cell(settings, splits).history
     assert history["epoch"].tolist() == [0, 1, 2, 3]
     assert history["val_accuracy"].nunique() == 1
+
+
+class Copying(Checkpoint):
+    """A checkpoint an epoch, all of which are kept: what an interruption would have left."""
+
+    def __init__(self, path, settings):
+        super().__init__(path, vars(settings), 0)
+        self._path = path
+
+    def write(self, snapshot):
+        super().write(snapshot)
+        shutil.copyfile(self._path, self.after(len(snapshot.records) - 1))
+
+    def after(self, epoch):
+        return self._path.with_name(f"after-{epoch}.npz")
+
+
+@pytest.mark.parametrize(
+    "change", [{"model": "cnn"}, {"vcp": 0.5, "augmentation": "noise"}], ids=["shared", "free"]
+)
+def test_a_resumed_training_is_an_uninterrupted_one(splits, tmp_path, caplog, change):
+    """To the last bit, early stopping included: its patience spans the interruption."""
+    caplog.set_level(logging.INFO)
+    level = 0.3 if "augmentation" in change else 0.0
+    settings = replace(SETTINGS, level=level, learning_rate=0.05, epochs=40, patience=2, **change)
+    training, validation = (Split(part.images[:64], part.labels[:64]) for part in splits[:2])
+    splits = Splits(training, validation, 10)
+
+    whole = Copying(tmp_path / "whole.npz", settings)
+    history, model = train_cell(settings, splits, whole)
+    best = best_epoch(history)
+    assert history["epoch"].max() == best + 2 < 40
+
+    interrupted = whole.after(best + 1)
+    resumed = Checkpoint(interrupted, vars(settings), 0)
+    before = resumed.load().records
+    caplog.clear()
+    after = train_cell(settings, splits, resumed)
+    assert f"resuming after epoch {best + 1}, from {interrupted}" in caplog.text
+    assert caplog.text.count(" epoch ") == 3  # that line, one epoch, and why it was the last
+
+    pd.testing.assert_frame_equal(
+        after.history.drop(columns="seconds"), history.drop(columns="seconds"), check_exact=True
+    )
+    seconds = [math.nan, *(record["seconds"] for record in before[1:])]
+    np.testing.assert_array_equal(after.history["seconds"][:-1], seconds)
+    snapshots = whole.load(), resumed.load()
+    assert snapshots[0].best_epoch == snapshots[1].best_epoch == best
+    for ours, theirs in [
+        (after.model.get_weights(), model.get_weights()),
+        (snapshots[1].best_weights, model.get_weights()),
+        (snapshots[1].state, snapshots[0].state),
+    ]:
+        for one, other in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_training_resumed_at_its_end_adds_no_epoch(trained, splits, tmp_path):
+    checkpoint = Checkpoint(tmp_path / "checkpoint.npz", vars(SETTINGS), 0)
+    first, again = (train_cell(SETTINGS, splits, checkpoint) for _ in range(2))
+    pd.testing.assert_frame_equal(again.history, first.history, check_exact=True)
+    # Nor do checkpoints change anything.
+    for cell in (first, again):
+        pd.testing.assert_frame_equal(
+            cell.history.drop(columns="seconds"),
+            trained.history.drop(columns="seconds"),
+            check_exact=True,
+        )
+        for one, other in zip(cell.model.get_weights(), trained.model.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_checkpoint_of_other_settings_is_ignored(trained, splits, tmp_path, caplog):
+    path = tmp_path / "checkpoint.npz"
+    other = replace(SETTINGS, seed=12, epochs=1)
+    train_cell(other, splits, Checkpoint(path, vars(other), 0))
+    settings = replace(SETTINGS, epochs=1)
+    cell = train_cell(settings, splits, Checkpoint(path, vars(settings), 0))
+    assert "is of another training (seed): training starts anew" in caplog.text
+    pd.testing.assert_frame_equal(
+        cell.history.drop(columns="seconds"), trained.history[:2].drop(columns="seconds")
+    )
 
 
 @pytest.mark.parametrize("glorot_fans", ["published", "per_location"])

@@ -7,7 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from freeconv.errors import InputError
+from freeconv.errors import explain
 
 
 def format_arguments(settings):
@@ -62,7 +62,7 @@ def parse_settings(cls, namespace):
 def run_script(description, add_own_arguments, main):
     """Parse the command line of a script and run it.
 
-    Errors in a user's input end as one line on standard error and status 1.
+    What a user can mend (`errors.explain`) ends as one line on standard error and status 1.
 
     Args:
         description: what the script does, for `--help`.
@@ -75,8 +75,11 @@ def run_script(description, add_own_arguments, main):
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     try:
         main(arguments)
-    except (InputError, FileNotFoundError, PermissionError) as error:
-        sys.exit(f"error: {error}")
+    except Exception as error:
+        message = explain(error)
+        if message is None:
+            raise
+        sys.exit(f"error: {message}")
 
 
 def _flag(name):

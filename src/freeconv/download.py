@@ -21,6 +21,7 @@ import urllib3
 from tqdm import tqdm
 
 from freeconv.errors import InputError
+from freeconv.files import naming, settle
 
 CONTENTS = ("raw", "gunzipped")
 """What a digest is taken of: the file as it is, or what it uncompresses to."""
@@ -123,7 +124,7 @@ def fetch(name, urls, sha256, destination, *, mirror=None, content="raw", patien
         obtain = _copy if isinstance(source, Path) else _download
         problem = obtain(source, partial, expected, patience or Patience())
         if problem is None:
-            partial.replace(destination)
+            settle(partial, destination)
             for leftover in sources.values():
                 leftover.unlink(missing_ok=True)
             return destination
@@ -225,6 +226,7 @@ def _transfer(url, partial, timeout):
             if not _continues(response, start, partial):
                 start = 0
             with (
+                naming(partial),
                 partial.open("ab" if start else "wb") as file,
                 _progress_bar(url, response, start) as bar,
             ):

@@ -1,4 +1,29 @@
-"""What can go wrong through a user's input, as opposed to a bug."""
+"""What can go wrong through a user's input or machine, as opposed to a bug."""
+
+import errno
+import re
+
+STORAGE = {
+    errno.ENOSPC: "no space left on its disk: free some and run again; finished cells stay",
+    errno.EDQUOT: "the disk quota is used up: delete files or have it raised, and run again; "
+    "finished cells stay",
+    errno.EFBIG: "larger than a file may be here: raise the limit (ulimit -f) or choose another "
+    "disk, and run again; finished cells stay",
+    errno.EROFS: "its disk can only be read: run where files can be written",
+    errno.EIO: "its disk failed: check it, and run again; finished cells stay",
+}
+"""What it means that a file could not be written, and what to do."""
+
+MEMORY = (
+    "On a GPU let fewer cells share a card (--resources gpu=N). Otherwise run fewer jobs at a time "
+    "(--cores N), or give a job more (--set-resources RULE:mem_mb=N; --retries N asks for more at "
+    "every attempt). Finished cells stay"
+)
+
+# What TensorFlow, JAX and XLA call it. The last: a tensor that was to be copied to a full GPU.
+_EXHAUSTED = re.compile(
+    r"resource[_ ]?exhausted|out[_ ]of[_ ]memory|\bOOM\b|Dst tensor is not initialized", re.I
+)
 
 
 class InputError(ValueError):
@@ -7,3 +32,35 @@ class InputError(ValueError):
     The message names the key, file or value, what was expected and what to do.
     Scripts print it alone, without a traceback, and exit with status 1.
     """
+
+
+def explain(error):
+    """What a user can do about an error.
+
+    Args:
+        error: an exception.
+
+    Returns:
+        One line that names what was wrong and the remedy, for an `InputError`, an error of the
+        system on a file, and memory that did not suffice; None for anything else, which is a bug.
+    """
+    if isinstance(error, OSError) and error.errno in STORAGE:
+        file = error.filename2 or error.filename  # of two files, the one that is written
+        return f"{file or 'a file'}: {STORAGE[error.errno]}"
+    if isinstance(error, InputError | FileNotFoundError | PermissionError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return str(error)
+    lacking = _lacking_memory(error)
+    return None if lacking is None else f"out of memory ({lacking}). {MEMORY}"
+
+
+def _lacking_memory(error):
+    """What the machine or a GPU had no memory for, in a line; None for any other error."""
+    if isinstance(error, MemoryError):
+        return str(error).partition("\n")[0] or "Python"
+    if type(error).__module__.partition(".")[0] not in ("tensorflow", "jax", "jaxlib"):
+        return None
+    # Behind the name, a message of many lines, where the first may only say what computed.
+    lines = [*str(error).splitlines(), type(error).__name__]
+    return next((line.strip() for line in lines if _EXHAUSTED.search(line)), None)

@@ -2,7 +2,8 @@
 
 import json
 import os
-from contextlib import contextmanager
+import re
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,21 +18,79 @@ METADATA_KEY = b"freeconv"
 def whole_file(path):
     """A temporary path beside `path` that takes its name only if the block succeeds.
 
+    What has the name has reached the disk: power that fails at any time leaves the file whole,
+    the one before it, or none. What a killed job left of the same file is deleted.
+
     Args:
         path: the final path; its folder is made if it is missing.
 
     Yields:
         `pathlib.Path` to write to, with the suffix of `path` (writers that tell
         formats by it keep working).
+
+    Raises:
+        OSError: as the block does; one of writing names the file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(path)
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
-        yield partial
-        partial.replace(path)
+        with naming(path, partial):
+            yield partial
+            settle(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path, partial=None):
+    """A block whose errors of the system name the file that is written.
+
+    Those of writing to an open file name none.
+
+    Args:
+        path: the file to name.
+        partial: a temporary name of it, which is replaced.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(partial)):
+            error.filename = os.fspath(path)
+        raise
+
+
+def settle(partial, path):
+    """Give a file its final name in the same folder, once its content has reached the disk."""
+    _synchronise(partial)
+    Path(partial).replace(path)
+    # Some file systems of a network cannot do this to a folder; the content is safe by then.
+    with suppress(OSError):
+        _synchronise(Path(path).parent)
+
+
+def remove(path):
+    """Delete a file that was written by `whole_file`, and what a killed job left of it."""
+    Path(path).unlink(missing_ok=True)
+    _remove_leftovers(Path(path))
+
+
+def _synchronise(path):
+    """Wait until the content of a file or a folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_leftovers(path):
+    """Delete the temporary files that killed jobs left of a file."""
+    name = re.compile(rf"\.{re.escape(path.stem)}\.\d+\.partial{re.escape(path.suffix)}")
+    for other in path.parent.iterdir() if path.parent.exists() else ():
+        if name.fullmatch(other.name):
+            other.unlink(missing_ok=True)
 
 
 def write_formats(paths, render):

@@ -5,10 +5,9 @@ Source: Ott et al. (2020), section A.1 and Tables A.1 and A.2.
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
-from freeconv.history import SEARCH_SCHEMA, TRIAL_COLUMNS, best_epoch
+from freeconv.history import SEARCH_SCHEMA, TRIAL_COLUMNS, best_epoch, finite_epochs
 
 PAPERS_CHOICE = {"mnist": (3, 1e-3), "cifar10": (3, 1e-4)}
 """Data set -> layers and learning rate that the paper's search ended with (Table A.2)."""
@@ -44,14 +43,13 @@ def search_records(trials: list[tuple[dict, pd.DataFrame]]) -> pd.DataFrame:
 
 def _record(settings: dict, history: pd.DataFrame) -> dict:
     trained = history[history["epoch"] >= 1].sort_values("epoch")
-    finite = np.isfinite(trained[["loss", "val_loss"]]).all(axis="columns")
-    measured = trained[finite]
+    measured = finite_epochs(history)
     return {
         **{name: settings[name] for name in TRIAL_COLUMNS},
         "epochs": len(trained),
         "best_epoch": None if measured.empty else best_epoch(measured),
         "val_accuracy": measured["val_accuracy"].max(),
         "loss": trained["loss"].iloc[-1],
-        "diverged": not finite.all(),
+        "diverged": len(measured) < len(trained),
         "seconds": trained["seconds"].sum(),
     }

@@ -9,11 +9,12 @@ import keras
 import numpy as np
 import pandas as pd
 
+from freeconv.checkpoint import Snapshot
 from freeconv.devices import require_backend
 from freeconv.distances import filter_distances
 from freeconv.engine import Condition, Evaluator, Trainer, computing_in, on_device
 from freeconv.errors import InputError
-from freeconv.history import CELL_COLUMNS, HISTORY_SCHEMA
+from freeconv.history import CELL_COLUMNS, HISTORY_SCHEMA, LOSSES
 from freeconv.models import build_model, first_free_layer
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class TrainedCell(NamedTuple):
     model: keras.Model
 
 
-def train_cell(settings, splits):
+def train_cell(settings, splits, checkpoint=None):
     """Train a network by the paper's protocol (sections 4 and A.3).
 
     Stops after `settings.epochs` epochs, or once `settings.patience` epochs in a
@@ -47,10 +48,12 @@ def train_cell(settings, splits):
     Args:
         settings: `study.CellSettings`.
         splits: `splits.Splits` of the cell's fold.
+        checkpoint: `checkpoint.Checkpoint` that is written meanwhile and, where there
+            is one of this cell, gone on from; or None. What an interrupted training
+            goes on to is what it would have been, but for `seconds`.
 
     Returns:
-        `TrainedCell`. The best epoch is the trained one of highest validation
-        accuracy, the earliest of equals.
+        `TrainedCell`. The best epoch is `history.best_epoch`.
 
     Raises:
         InputError: if there are fewer training images than a batch holds, the
@@ -67,7 +70,7 @@ def train_cell(settings, splits):
     with computing_in(settings.precision):
         model = _build(settings, splits)
         log.info("%s: %s parameters", model.name, f"{model.count_params():,}")
-        records = _train(model, settings, splits)
+        records = _train(model, settings, splits, checkpoint)
     return TrainedCell(_history(settings, records), model)
 
 
@@ -85,7 +88,7 @@ def _build(settings, splits):
     )
 
 
-def _train(model, settings, splits):
+def _train(model, settings, splits, checkpoint):
     """Train a network to the end; leave it with its best weights, return a record an epoch."""
     trainer = Trainer(
         model,
@@ -98,10 +101,16 @@ def _train(model, settings, splits):
     validator = _Validator(model, settings, splits.validation)
     images, labels = on_device(*splits.training)
     progress = _Progress(settings, len(labels))
-    records = [{**_untrained(), **validator.measure(0)}]
-    progress.report(records[0])
     best = _Best(model)
-    for epoch in range(1, settings.epochs + 1):
+    if snapshot := checkpoint and checkpoint.load():
+        records = snapshot.records
+        trainer.restore(snapshot.state)
+        best.resume(records[snapshot.best_epoch], snapshot.best_weights)
+    else:
+        records = [{**_untrained(), **validator.measure(0)}]
+        progress.report(records[0])
+    while not _is_over(records, best, settings):
+        epoch = len(records)
         start = time.perf_counter()
         loss, accuracy = trainer.epoch(images, labels, _seed(settings, TRAINING_STREAM, epoch))
         trained = time.perf_counter() - start
@@ -110,14 +119,22 @@ def _train(model, settings, splits):
         records.append(record)
         progress.report(record, trained)
         best.consider(record)
-        if math.isnan(record["loss"]):
-            log.warning("the loss is not a number: stopping, since no weight recovers from that")
-            break
-        if epoch - best.epoch >= settings.patience:
-            log.info("no better validation accuracy since epoch %d: stopping", best.epoch)
-            break
+        if checkpoint and checkpoint.is_due():
+            checkpoint.write(Snapshot(records, best.epoch, best.weights, trainer.state()))
     best.restore()
     return records
+
+
+def _is_over(records, best, settings):
+    """Whether the last epoch recorded is the last one to be trained."""
+    epoch, loss = records[-1]["epoch"], records[-1]["loss"]
+    if epoch > 0 and math.isnan(loss):
+        log.warning("the loss is not a number: stopping, since no weight recovers from that")
+        return True
+    if epoch - best.epoch >= settings.patience:
+        log.info("no better validation accuracy since epoch %d: stopping", best.epoch)
+        return True
+    return epoch >= settings.epochs
 
 
 class _Validator:
@@ -174,23 +191,29 @@ class _Validator:
 
 
 class _Best:
-    """The best epoch so far, and the weights it ended with."""
+    """The best epoch so far, by `history.best_epoch`, and the weights it ended with."""
 
     def __init__(self, model):
         self._model = model
-        self._weights = None
-        self._accuracy = -math.inf
+        self._accuracy = -math.inf  # any trained epoch is better than the untrained network
+        self.weights = model.get_weights()
         self.epoch = 0
 
     def consider(self, record):
         """Keep the weights if this epoch is better than all before."""
-        if record["val_accuracy"] > self._accuracy:
-            self.epoch, self._accuracy = record["epoch"], record["val_accuracy"]
-            self._weights = self._model.get_weights()
+        finite = all(math.isfinite(record[name]) for name in LOSSES)
+        if finite and record["val_accuracy"] > self._accuracy:
+            self.resume(record, self._model.get_weights())
+
+    def resume(self, record, weights):
+        """Take an epoch, with the weights it ended with, for the best one."""
+        if record["epoch"] > 0:
+            self._accuracy = record["val_accuracy"]
+        self.epoch, self.weights = record["epoch"], weights
 
     def restore(self):
         """Give the model the weights of its best epoch."""
-        self._model.set_weights(self._weights)
+        self._model.set_weights(self.weights)
 
 
 class _Progress:

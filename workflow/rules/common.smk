@@ -244,6 +244,19 @@ def gpus_of_a_job():
     return 0 if STUDY.device == "cpu" else 1
 
 
+def memory_of_a_job(wildcards, attempt):
+    """Megabytes that a job on a network asks for: more at every attempt (--retries)."""
+    return 4000 * attempt
+
+
+def checkpoint_of_a_job(wildcards, output):
+    """What a training goes on from after an interruption, beside its history.
+
+    It is no output: those of a job that failed are deleted.
+    """
+    return os.path.join(os.path.dirname(output[0]), "checkpoint.npz")
+
+
 def evaluation_strengths(wildcards, input):
     """The sweep of the evaluation, and its seed, as arguments of its script."""
     words = ["--seed", str(STUDY.seed)]

@@ -15,7 +15,7 @@ rule evaluate_cell:
     resources:
         gpu=gpus_of_a_job(),
         device=STUDY.device,
-        mem_mb=4000,
+        mem_mb=memory_of_a_job,
     params:
         strengths=evaluation_strengths,
     shell:

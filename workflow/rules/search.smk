@@ -25,13 +25,14 @@ rule train_trial:
     resources:
         gpu=gpus_of_a_job(),
         device=STUDY.device,
-        mem_mb=4000,
+        mem_mb=memory_of_a_job,
     params:
         settings=trial_settings,
+        checkpoint=checkpoint_of_a_job,
     shell:
         'python "$FREECONV/scripts/train.py" {params.settings} --data {input.data:q} '
         "--folds {input.folds:q} --device {resources.device} --threads {threads} "
-        "--history {output:q} 2> {log:q}"
+        "--history {output:q} --checkpoint {params.checkpoint:q} 2> {log:q}"
 
 
 rule gather_trials:

@@ -21,10 +21,12 @@ rule train_cell:
     resources:
         gpu=gpus_of_a_job(),
         device=STUDY.device,
-        mem_mb=4000,
+        mem_mb=memory_of_a_job,
     params:
         settings=cell_settings,
+        checkpoint=checkpoint_of_a_job,
     shell:
         'python "$FREECONV/scripts/train.py" {params.settings} --data {input.data:q} '
         "--folds {input.folds:q} --device {resources.device} --threads {threads} "
-        "--history {output.history:q} --model-file {output.model:q} 2> {log:q}"
+        "--history {output.history:q} --model-file {output.model:q} "
+        "--checkpoint {params.checkpoint:q} 2> {log:q}"

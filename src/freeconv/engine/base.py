@@ -65,9 +65,34 @@ class BaseTrainer(ABC):
         loss, accuracy = self._epoch(images, labels)
         return float(loss), float(accuracy)
 
+    def state(self):
+        """What the next epochs depend on, besides the images and their seeds.
+
+        Returns:
+            List of arrays: the model's variables, trained or not, then steps and moments of Adam.
+            Later epochs leave them as they are.
+        """
+        variables = [variable.numpy() for variable in self._model.variables]
+        return [*variables, *map(ops.convert_to_numpy, self._adam_state())]
+
+    def restore(self, state):
+        """Go on from a `state` of a trainer that was made like this one."""
+        variables = self._model.variables
+        for variable, value in zip(variables, state[: len(variables)], strict=True):
+            variable.assign(value)
+        self._restore_adam(state[len(variables) :])
+
     @abstractmethod
     def _epoch(self, images, labels):
         """Train the model in one compiled loop; return the means as scalar tensors."""
+
+    @abstractmethod
+    def _adam_state(self):
+        """Steps done, first and second moments of Adam, as one list of tensors."""
+
+    @abstractmethod
+    def _restore_adam(self, state):
+        """Set what `_adam_state` returns, from arrays."""
 
     def _order(self, count):
         """The images of an epoch, in the order they are trained on."""

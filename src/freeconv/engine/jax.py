@@ -31,6 +31,14 @@ class Trainer(BaseTrainer):
             variable.assign(value)
         return losses.mean(), correct.sum() / order.size
 
+    def _adam_state(self):
+        return jax.tree.leaves(self._adam)
+
+    def _restore_adam(self, state):
+        # Copies: a loop overwrites the state that it is given.
+        arrays = [jnp.array(value) for value in state]
+        self._adam = jax.tree.unflatten(jax.tree.structure(self._adam), arrays)
+
     def _step(self, state, batch, images, labels):
         trained, adam, kept = state
         slopes = jax.value_and_grad(self._loss, has_aux=True)

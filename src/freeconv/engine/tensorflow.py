@@ -35,6 +35,13 @@ class Trainer(BaseTrainer):
             correct += step_correct
         return loss / tf.cast(steps, tf.float32), correct / (steps * self._batch_size)
 
+    def _adam_state(self):
+        return [variable.read_value() for variable in self._optimizer.variables]
+
+    def _restore_adam(self, state):
+        for variable, value in zip(self._optimizer.variables, state, strict=True):
+            variable.assign(value)
+
     @traced_as_it_is
     def _step(self, images, labels):
         images = self._seen(images)
@@ -85,6 +92,12 @@ class FusedAdam:
             "beta2": beta_2,
             "epsilon": epsilon,
         }
+
+    @property
+    def variables(self):
+        """List of `tf.Variable`s: steps done, first and second moments."""
+        first, second = self._moments
+        return [self._steps, *first, *second]
 
     def apply(self, gradients):
         """Change the variables by one step along their gradients."""
