@@ -246,7 +246,7 @@ def gpus_of_a_job():
 
 def memory_of_a_job(wildcards, attempt):
     """Megabytes that a job on a network asks for: more at every attempt (--retries)."""
-    return 4000 * attempt
+    return 5000 * attempt
 
 
 def checkpoint_of_a_job(wildcards, output):
