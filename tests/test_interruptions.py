@@ -105,7 +105,7 @@ def test_snakemake_leaves_the_checkpoint_of_a_failed_job_and_asks_for_more_memor
         *("--configfile", root / "tests/smoke.yaml"),
     )
     assert run.returncode != 0
-    assert re.findall(r"resources: .*mem_mb=(\d+)", run.stdout) == ["4000", "8000"], run.stdout
+    assert re.findall(r"resources: .*mem_mb=(\d+)", run.stdout) == ["5000", "10000"], run.stdout
     log = tmp_path / "logs/smoke/train/digits/cnn/none-0/vcp-0/fold-1.log"
     assert "invalid choice: 'none'" in log.read_text()
     assert [file.name for file in folder.iterdir()] == ["checkpoint.npz"]
