@@ -99,7 +99,7 @@ KEPT = {
     "a clone without data": clone,
     "a comment": lambda p: change(p, LAYERS, "\nimport math", "\n# A word.\nimport math"),
     "a docstring": lambda p: change(p, LAYERS, '"""Makes the', '"""It makes the'),
-    "a plot's colour": lambda p: change(p, "src/freeconv/style.py", "#", "#"),
+    "a plot's colour": lambda p: change(p, "src/freeconv/figures.py", "#D55E00", "#D55E01"),
     "code of the other backend": lambda p: change(
         p, "src/freeconv/engine/jax.py", "\nimport ", "\nimport os\nimport "
     ),
