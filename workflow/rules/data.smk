@@ -2,6 +2,8 @@
 
 
 rule download:
+    # Nodes of clusters rarely reach the network; where jobs run here anyway, it changes nothing.
+    localrule: True
     output:
         "data/raw/{source}/{file}",
     log:
