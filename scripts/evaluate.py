@@ -22,6 +22,7 @@ def add_arguments(parser):
     )
     parser.add_argument("--seed", type=int, required=True, help="of the perturbations")
     parser.add_argument("--device", choices=["auto", "gpu", "cpu"], default="auto")
+    parser.add_argument("--gpu-share", default="1/1", help="of a card, as 1/4 (default: 1/1, all)")
     parser.add_argument("--threads", type=int, default=1, help="threads of a CPU (default: 1)")
     parser.add_argument("--output", type=Path, required=True, help="evaluation to write (.parquet)")
 
@@ -38,7 +39,7 @@ def main(arguments):
     history = read_parquet(arguments.history, HISTORY_SCHEMA)
     training = read_header(arguments.history, HISTORY_SCHEMA)
     settings = CellSettings(**training["settings"])
-    device = use_device(arguments.device, arguments.threads, settings.backend)
+    device = use_device(arguments.device, arguments.threads, settings.backend, arguments.gpu_share)
 
     from freeconv.evaluation import evaluate_model, sweep_conditions
     from freeconv.models import load_model

@@ -12,6 +12,7 @@ def add_arguments(parser):
     parser.add_argument("--data", type=Path, required=True, help="prepared data set (.npy)")
     parser.add_argument("--folds", type=Path, required=True, help="folds (.parquet)")
     parser.add_argument("--device", choices=["auto", "gpu", "cpu"], default="auto")
+    parser.add_argument("--gpu-share", default="1/1", help="of a card, as 1/4 (default: 1/1, all)")
     parser.add_argument("--threads", type=int, default=1, help="threads of a CPU (default: 1)")
     parser.add_argument("--history", type=Path, required=True, help="history to write (.parquet)")
     parser.add_argument("--model-file", type=Path, help="model to write (.keras); none without it")
@@ -34,7 +35,7 @@ def main(arguments):
     from freeconv.devices import use_device
 
     settings = parse_settings(CellSettings, arguments)
-    device = use_device(arguments.device, arguments.threads, settings.backend)
+    device = use_device(arguments.device, arguments.threads, settings.backend, arguments.gpu_share)
 
     from freeconv.checkpoint import Checkpoint
     from freeconv.files import whole_file, write_parquet

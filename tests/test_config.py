@@ -50,6 +50,7 @@ WRONG = [
     (["models"], ["rnn"], ['models[0]: "rnn" is not allowed; expected one of "cnn", "fcn"']),
     (["models"], [], ["models: [] is not allowed; expected at least 1 of them"]),
     (["device"], "tpu", ['device: "tpu" ', '"auto", "gpu", "cpu"']),
+    (["gpu_shares"], 0, ["gpu_shares: 0 ", "at least 1"]),
     (["backend"], "torch", ['backend: "torch" ', '"tensorflow", "jax"']),
     (["precision"], "float16", ['precision: "float16" ', '"tf32", "mixed_bfloat16"']),
     (["keep_models"], "yes", ['keep_models: "yes" ', "true or false"]),

@@ -93,3 +93,58 @@ def test_jax_misses_a_gpu_that_is_requested(root):
     message = error_of(use_device("gpu", 1, "jax"), root, JAX_PLATFORMS="cpu")
     assert message.startswith("device: gpu was requested but JAX finds no GPU")
     assert "pip install 'jax[cuda13]'" in message
+
+
+ENVIRONMENT = "; import os; print(*map(os.environ.get, [{names}]), sep='|')"
+
+
+@pytest.mark.parametrize(
+    ("backend", "names", "expected"),
+    [
+        ("tensorflow", ["CUDA_VISIBLE_DEVICES"], "GPU-7"),
+        pytest.param(
+            "jax",
+            [
+                "CUDA_VISIBLE_DEVICES",
+                "XLA_PYTHON_CLIENT_MEM_FRACTION",
+                "XLA_PYTHON_CLIENT_PREALLOCATE",
+            ],
+            "GPU-7|0.4500|false",
+            marks=needs_jax,
+        ),
+    ],
+)
+def test_a_backend_sees_the_card_that_the_job_has(root, tmp_path, backend, names, expected):
+    """It cannot compute on one that does not exist, and gives it back."""
+    environment = {"CUDA_VISIBLE_DEVICES": "GPU-7,GPU-9", "TMPDIR": str(tmp_path)}
+    again = f"; use_device('auto', 1, {backend!r}, '1/1')"
+    code = use_device("auto", 1, backend, "1/2") + again
+    code += ENVIRONMENT.format(names=", ".join(map(repr, names)))
+    status, output = python(code, root, JAX_PLATFORMS="cpu", **environment)
+    assert status == 0, output
+    assert "cpu, 1 thread" in output.splitlines()
+    assert output.splitlines()[-1] == expected
+
+
+def test_the_cpu_takes_no_card(root, tmp_path):
+    environment = {"CUDA_VISIBLE_DEVICES": "GPU-7", "TMPDIR": str(tmp_path)}
+    status, output = python(use_device("cpu", 1, "tensorflow"), root, **environment)
+    assert status == 0, output
+    assert not list(tmp_path.glob("freeconv-gpus-*"))
+
+
+@needs_jax
+def test_a_bound_of_the_user_stays(root, tmp_path):
+    bound = {"XLA_CLIENT_MEM_FRACTION": "0.2", "TMPDIR": str(tmp_path)}
+    code = use_device("auto", 1, "jax", "1/2")
+    code += ENVIRONMENT.format(names="'XLA_PYTHON_CLIENT_MEM_FRACTION'")
+    environment = {"CUDA_VISIBLE_DEVICES": "GPU-7", "JAX_PLATFORMS": "cpu", **bound}
+    environment.pop("XLA_PYTHON_CLIENT_MEM_FRACTION", None)
+    status, output = python(code, root, **environment)
+    assert status == 0, output
+    assert output.splitlines()[-1] == "None"
+
+
+def test_an_unknown_share_is_refused(root):
+    message = error_of(use_device("cpu", 1, "tensorflow", "4/1"), root)
+    assert message.startswith("gpu share: 4/1 is not allowed; expected TAKEN/SHARES")

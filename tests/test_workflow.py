@@ -210,6 +210,17 @@ def test_the_paper_is_920_training_jobs(snakemake, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("attempt", "gpu"), [(1, "gpu=1, gpu_share=1/4"), (2, "gpu=4, gpu_share=4/4")]
+)
+def test_a_job_that_failed_has_a_whole_card_next(root, snakemake, tmp_path, attempt, gpu):
+    (tmp_path / "change.yaml").write_text(yaml.safe_dump({"device": "gpu", "gpu_shares": 4}))
+    studies = [root / "tests/smoke.yaml", tmp_path / "change.yaml"]
+    run = snakemake(tmp_path, "train", "--configfile", *studies, "--dry-run", "--attempt", attempt)
+    assert run.returncode == 0, run.stdout
+    assert len(re.findall(gpu, run.stdout)) == len(CELLS)
+
+
+@pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"devise": "cpu"}, ["devise: unknown key", "did you mean device?"]),

@@ -6,34 +6,49 @@ import sys
 from importlib.util import find_spec
 
 from freeconv.errors import InputError
+from freeconv.gpus import Share, list_cards, memory_of, take_card
 
 log = logging.getLogger(__name__)
 
 BACKENDS = ("tensorflow", "jax")
 """What Keras may compute with."""
 
+MEMORY_OF_SHARES = 0.9
+"""Of a card's memory, what its shares divide; the rest is left to CUDA itself in every process."""
 
-def use_device(requested, threads, backend):
+
+def use_device(requested, threads, backend, share="1/1"):
     """Choose backend and device of this process; to be called before Keras is imported.
 
-    On a GPU, memory is taken as it is needed, so that several processes can share one. On a CPU,
-    the backend computes with `threads` threads and no more. Operations are made deterministic on
-    both.
+    On a GPU, memory is taken as it is needed, so that several processes can share one; and no
+    more than the share's part of it, where the card says how much it has. The card is one that
+    no other job has: this waits until there is one (see `gpus.take_card`). On a CPU, the backend
+    computes with `threads` threads and no more. Operations are made deterministic on both.
 
     Args:
         requested: `auto` (a GPU where there is one), `gpu` or `cpu`.
         threads: threads of computation, 1 or more.
         backend: `tensorflow` or `jax`.
+        share: how much of a card this process has, such as `1/4`; `1/1` is all of it.
 
     Returns:
         A description of the device, such as `cpu, 2 threads`.
 
     Raises:
-        InputError: if the backend is unknown, not installed, or too late to be chosen, and if a
-            GPU is requested and there is none.
+        InputError: if the backend is unknown, not installed, or too late to be chosen, if there
+            is no such share, and if a GPU is requested and there is none.
     """
     _choose_backend(backend)
-    gpu = (_use_jax if backend == "jax" else _use_tensorflow)(requested, threads)
+    share = Share.parse(share)
+    cards = [] if requested == "cpu" else list_cards()
+    taken = take_card(cards, share) if cards else None
+    card = taken.card if taken else None
+    if card:
+        os.environ["CUDA_VISIBLE_DEVICES"] = card.name  # the backend sees no other
+    start = _use_jax if backend == "jax" else _use_tensorflow
+    gpu = start(requested, threads, card, share)
+    if taken and not gpu:
+        taken.release()  # the backend cannot compute on it
     description = f"gpu, {gpu}" if gpu else f"cpu, {threads} thread{'s' if threads > 1 else ''}"
     log.info("device: %s, by %s", description, backend)
     return description
@@ -79,7 +94,7 @@ def _import_keras(backend):
             del sys.modules[module]
 
 
-def _use_tensorflow(requested, threads):
+def _use_tensorflow(requested, threads, card, share):
     """Set TensorFlow up; return the name of the GPU, or None."""
     _import_keras("tensorflow")
     import tensorflow as tf
@@ -90,6 +105,8 @@ def _use_tensorflow(requested, threads):
     tf.config.set_visible_devices(gpus, "GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
+    if gpus and card:
+        _bound_memory(tf.config, gpus[0], share, memory_of(card))
     # One operation at a time, by `threads` threads: more operations at once would take more
     # threads than the job was given.
     tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -100,7 +117,28 @@ def _use_tensorflow(requested, threads):
     return None
 
 
-def _use_jax(requested, threads):
+def _bound_memory(config, gpu, share, memory):
+    """Keep TensorFlow within a share of a card's memory in MiB; None is not known.
+
+    Args:
+        config: `tf.config`.
+        gpu: the physical device.
+        share: a `Share`.
+        memory: of the whole card.
+    """
+    if share.fraction == 1:
+        return
+    if memory is None:
+        log.info("gpu: nvidia-smi does not say how much memory it has; jobs take what they need")
+        return
+    limit = int(memory * MEMORY_OF_SHARES * share.fraction)
+    device = config.LogicalDeviceConfiguration(memory_limit=limit)
+    config.set_logical_device_configuration(gpu, [device])
+    # With a limit, TensorFlow forgets what it was told of growth, except by the environment.
+    os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+
+
+def _use_jax(requested, threads, card, share):
     """Set JAX up; return the name of the GPU, or None."""
     # XLA reads these as it starts: whether it takes most of a GPU's memory at once, the threads
     # of its pool on a CPU, and how it compiles.
@@ -111,6 +149,10 @@ def _use_jax(requested, threads):
         PJRT_NPROC=str(threads),
         XLA_FLAGS=" ".join(flags).strip(),
     )
+    bounds = {"XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"}
+    if card and share.fraction < 1 and not bounds & os.environ.keys():
+        fraction = MEMORY_OF_SHARES * share.fraction
+        os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{fraction:.4f}"
     # Where TensorFlow is installed, Keras would import it to save a model, for nothing but to look
     # for objects of its types; without an entry here, that takes seconds of every cell.
     sys.modules.setdefault("tensorflow", None)

@@ -190,6 +190,7 @@ class Study:
         seed: from which every cell's seed follows.
         seed_policy: `cell` (a seed a cell) or `paper` (seed 0 everywhere).
         device: `auto`, `gpu` or `cpu`.
+        gpu_shares: how many jobs share a GPU, 1 or more.
         backend: `tensorflow` or `jax`.
         precision: `float32`, `tf32` or `mixed_bfloat16`.
         keep_models: whether the best epoch's models outlive their evaluation.
@@ -209,6 +210,7 @@ class Study:
     seed: int
     seed_policy: str
     device: str
+    gpu_shares: int
     backend: str
     precision: str
     keep_models: bool
@@ -237,6 +239,7 @@ class Study:
             seed=config["seed"],
             seed_policy=config["seed_policy"],
             device=config["device"],
+            gpu_shares=config["gpu_shares"],
             backend=config["backend"],
             precision=config["precision"],
             keep_models=config["keep_models"],

@@ -6,6 +6,8 @@ rule download:
         "data/raw/{source}/{file}",
     log:
         "logs/download/{source}/{file}.log",
+    # Nodes of clusters rarely reach the network; where jobs run here anyway, it changes nothing.
+    localrule: True
     conda:
         "../../envs/data.yaml"
     params:

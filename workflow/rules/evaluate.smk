@@ -13,7 +13,8 @@ rule evaluate_cell:
     conda:
         "../../envs/train.yaml"
     resources:
-        gpu=gpus_of_a_job(),
+        gpu=gpus_of_a_job,
+        gpu_share=gpu_share_of_a_job,
         device=STUDY.device,
         mem_mb=memory_of_a_job,
     params:
@@ -21,5 +22,5 @@ rule evaluate_cell:
     shell:
         'python "$FREECONV/scripts/evaluate.py" --history {input.history:q} '
         "--model-file {input.model:q} --data {input.data:q} --folds {input.folds:q} "
-        "{params.strengths} --device {resources.device} "
+        "{params.strengths} --device {resources.device} --gpu-share {resources.gpu_share} "
         "--threads {threads} --output {output:q} 2> {log:q}"

@@ -23,7 +23,8 @@ rule train_trial:
     conda:
         "../../envs/train.yaml"
     resources:
-        gpu=gpus_of_a_job(),
+        gpu=gpus_of_a_job,
+        gpu_share=gpu_share_of_a_job,
         device=STUDY.device,
         mem_mb=memory_of_a_job,
     params:
@@ -31,7 +32,8 @@ rule train_trial:
         checkpoint=checkpoint_of_a_job,
     shell:
         'python "$FREECONV/scripts/train.py" {params.settings} --data {input.data:q} '
-        "--folds {input.folds:q} --device {resources.device} --threads {threads} "
+        "--folds {input.folds:q} --device {resources.device} "
+        "--gpu-share {resources.gpu_share} --threads {threads} "
         "--history {output:q} --checkpoint {params.checkpoint:q} 2> {log:q}"
 
 

@@ -19,7 +19,8 @@ rule train_cell:
     conda:
         "../../envs/train.yaml"
     resources:
-        gpu=gpus_of_a_job(),
+        gpu=gpus_of_a_job,
+        gpu_share=gpu_share_of_a_job,
         device=STUDY.device,
         mem_mb=memory_of_a_job,
     params:
@@ -27,6 +28,7 @@ rule train_cell:
         checkpoint=checkpoint_of_a_job,
     shell:
         'python "$FREECONV/scripts/train.py" {params.settings} --data {input.data:q} '
-        "--folds {input.folds:q} --device {resources.device} --threads {threads} "
+        "--folds {input.folds:q} --device {resources.device} "
+        "--gpu-share {resources.gpu_share} --threads {threads} "
         "--history {output.history:q} --model-file {output.model:q} "
         "--checkpoint {params.checkpoint:q} 2> {log:q}"
