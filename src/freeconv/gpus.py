@@ -259,7 +259,7 @@ def _visible_names(visible):
 
 
 def _key(name, uuids, environment):
-    """A UUID where it is known.
+    """A UUID where it is known (of unlike cards by index: if CUDA_DEVICE_ORDER is PCI_BUS_ID).
 
     Else an index, which Slurm may count from 0 in every one of its jobs, whichever cards are
     theirs. Its jobs do not share cards, but what runs within one of them does.
