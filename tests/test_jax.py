@@ -1,35 +1,17 @@
 """The library on JAX, in processes of their own: a backend is chosen once a process."""
 
-import os
-import subprocess
-import sys
+from functools import partial
 from importlib.util import find_spec
 
 import alike
 import numpy as np
 import pytest
+from backends import run_on
 
 pytestmark = pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed")
 
 
-def on_jax(root, *command, directory=None):
-    """Run Python with Keras on JAX; standard output and error come back together."""
-    run = subprocess.run(
-        [sys.executable, *map(str, command)],
-        cwd=directory or root,
-        env={
-            **os.environ,
-            "KERAS_BACKEND": "jax",
-            "JAX_PLATFORMS": "cpu",
-            "PYTHONPATH": os.pathsep.join([str(root / "src"), str(root / "tests")]),
-        },
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout
-    return run.stdout
+on_jax = partial(run_on, "jax")
 
 
 @pytest.mark.parametrize(

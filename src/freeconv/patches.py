@@ -1,10 +1,12 @@
-"""The patches of a free convolution, and their products with a kernel of their own each.
+"""The patches of a free convolution, and their products with the kernels of their positions.
 
 Pixels are kept as (pixels, channels, batch), with the batch innermost: a patch is then a list of
 contiguous rows, one a pixel and channel, which one gather makes and whole rows of which the
-products read and write.
+products read and write. Images have any number of axes: a pixel is a step of a sequence and a voxel
+of a volume, too.
 """
 
+import math
 from typing import NamedTuple
 
 import keras
@@ -12,11 +14,52 @@ import numpy as np
 from keras import ops
 
 
+def output_grid(size, kernel_size, strides, padding):
+    """Returns how many positions a convolution has along each axis, 0 and less for too few pixels.
+
+    Args:
+        size: pixels of the image along each axis.
+        kernel_size: pixels of a patch along each axis.
+        strides: pixels from a patch to the next along each axis.
+        padding: `"valid"` or `"same"`.
+    """
+    sizes = zip(size, kernel_size, strides, strict=True)
+    if padding == "same":
+        return tuple(-(-pixels // stride) for pixels, _, stride in sizes)
+    return tuple((pixels - kernel) // stride + 1 for pixels, kernel, stride in sizes)
+
+
+def zero_margins(size, kernel_size, strides, padding):
+    """Returns how many zeros padding adds (before, behind) the pixels of each axis.
+
+    Args:
+        size: pixels of the image along each axis.
+        kernel_size: pixels of a patch along each axis.
+        strides: pixels from a patch to the next along each axis.
+        padding: `"valid"` or `"same"`, which centres as `keras.layers.Conv2D` does.
+    """
+    if padding == "valid":
+        return ((0, 0),) * len(size)
+    grid = output_grid(size, kernel_size, strides, padding)
+    sizes = zip(size, grid, kernel_size, strides, strict=True)
+    margins = [
+        max((positions - 1) * stride + kernel - pixels, 0)
+        for pixels, positions, kernel, stride in sizes
+    ]
+    return tuple((margin // 2, margin - margin // 2) for margin in margins)
+
+
+def tile_grid(grid, tile):
+    """Returns how many tiles of `tile` positions cover `grid` along each axis."""
+    return tuple(-(-positions // width) for positions, width in zip(grid, tile, strict=True))
+
+
 class PatchTable(NamedTuple):
-    """Which pixels the patches of an image consist of; pixels are numbered row by row.
+    """Which pixels the patches of an image consist of; pixels are numbered in row-major order.
 
     Attributes:
-        pixels: int array (positions, kernel_rows * kernel_columns), the pixels of each patch.
+        pixels: int array (patches, pixels of a patch), the pixels of each patch; patches tile by
+            tile, in row-major order both of the tiles and within each.
         entries: int array, the flat entries of `pixels` in the order of the pixels they name.
         named: int array, those pixels, ascending.
     """
@@ -26,52 +69,68 @@ class PatchTable(NamedTuple):
     named: np.ndarray
 
     @classmethod
-    def of(cls, grid, kernel_size, strides, columns):
+    def of(cls, grid, kernel_size, strides, size, tile):
         """Returns the table of a convolution.
 
+        Tiles have equally many patches: where the last tile of an axis reaches beyond the grid, the
+        patch of the grid's last position stands in for those of the positions that are not there.
+
         Args:
-            grid: `(rows, columns)` of the output.
-            kernel_size: `(rows, columns)` of a patch.
-            strides: `(rows, columns)` from a patch to the next.
-            columns: int, columns of the image, padding included.
+            grid: positions of the output along each axis.
+            kernel_size: pixels of a patch along each axis.
+            strides: pixels from a patch to the next along each axis.
+            size: pixels of the image along each axis, padding included.
+            tile: positions of a tile along each axis.
         """
-        row, column, kernel_row, kernel_column = np.indices((*grid, *kernel_size))
-        pixel_row = row * strides[0] + kernel_row
-        pixel_column = column * strides[1] + kernel_column
-        pixels = (pixel_row * columns + pixel_column).astype("int32")
+        tiles, rank = tile_grid(grid, tile), len(grid)
+        # Of every entry, for each axis: its tile, its place in the tile, its place in the patch.
+        places = np.indices((*tiles, *tile, *kernel_size), sparse=True)
+        coordinates = [
+            np.minimum(places[axis] * tile[axis] + places[rank + axis], grid[axis] - 1)
+            * strides[axis]
+            + places[2 * rank + axis]
+            for axis in range(rank)
+        ]
+        pixels = np.ravel_multi_index(coordinates, size).astype("int32")
         entries = np.argsort(pixels, axis=None, kind="stable").astype("int32")
-        return cls(pixels.reshape(grid[0] * grid[1], -1), entries, pixels.ravel()[entries])
+        pixels = pixels.reshape(math.prod(tiles) * math.prod(tile), -1)
+        return cls(pixels, entries, pixels.ravel()[entries])
 
 
 def multiply_patches(kernel, pixels, table):
-    """Multiplies the patch of every position by the kernel of that position.
+    """Multiplies the patches of every tile by the kernel of that tile.
+
+    The patches of a tile stand side by side in one matrix, so that there is a product a tile; with
+    tiles of one position it is the batch alone that stands there.
 
     The gradients are spelled out, as automatic ones take a fifth longer: they transpose the
     kernel's as a whole, and add up those of overlapping patches in the order of the patches instead
     of the pixels.
 
     Args:
-        kernel: tensor (positions, kernel_rows * kernel_columns * channels, filters).
+        kernel: tensor (tiles, pixels of a patch * channels, filters).
         pixels: tensor (pixels, channels, batch).
         table: `PatchTable`.
 
     Returns:
-        Tensor (positions, filters, batch). It can be differentiated any number of times, with JAX
-        in reverse mode alone.
+        Tensor (tiles, filters, positions of a tile * batch). It can be differentiated any number of
+        times, with JAX in reverse mode alone.
     """
     count, channels = pixels.shape[:2]
     entries = table.pixels.size
+    members = len(table.pixels) // kernel.shape[0]
 
     @ops.custom_gradient
     def product(kernel, pixels):
         patches = ops.take(pixels, table.pixels, axis=0)
-        patches = ops.reshape(patches, (*kernel.shape[:2], -1))
+        patches = _side_by_side(patches, members, kernel.shape[1])
 
         def gradients(*arguments, upstream=None):
             # PyTorch names it, the other backends do not.
             (upstream,) = arguments if upstream is None else (upstream,)
             to_kernel = ops.matmul(patches, ops.transpose(upstream, (0, 2, 1)))
-            to_entries = ops.reshape(ops.matmul(kernel, upstream), (entries, channels, -1))
+            to_patches = _one_by_one(ops.matmul(kernel, upstream), members)
+            to_entries = ops.reshape(to_patches, (entries, channels, -1))
             to_entries = ops.take(to_entries, table.entries, axis=0)
             return to_kernel, _sum_rows(to_entries, table.named, count)
 
@@ -79,6 +138,23 @@ def multiply_patches(kernel, pixels, table):
 
     # TensorFlow wants tensors here, and a variable is none: what it reads is.
     return product(ops.cast(kernel, pixels.dtype), pixels)
+
+
+def _side_by_side(patches, members, length):
+    """Turns patches into matrices (length, members * batch), `members` patches each."""
+    tiles = patches.shape[0] // members
+    if members > 1:
+        patches = ops.reshape(patches, (tiles, members, length, -1))
+        patches = ops.transpose(patches, (0, 2, 1, 3))
+    return ops.reshape(patches, (tiles, length, -1))
+
+
+def _one_by_one(matrices, members):
+    """Turns what `_side_by_side` returns into patches again, (tiles, members, length, batch)."""
+    if members == 1:
+        return matrices
+    matrices = ops.reshape(matrices, (*matrices.shape[:2], members, -1))
+    return ops.transpose(matrices, (0, 2, 1, 3))
 
 
 def _sum_rows(rows, targets, count):

@@ -1,0 +1,64 @@
+"""Checks of the layers' arguments: each returns the value in its one form, or raises ValueError."""
+
+import numbers
+import random
+
+SHARED_BY_ALL = "all"
+
+_TUPLES = {1: "a tuple of one of them", 2: "a pair of them", 3: "a triple of them"}
+
+
+def positive_int(value, name):
+    """Returns an integer of at least 1."""
+    if not _is_size(value):
+        raise ValueError(f"`{name}` must be an integer of at least 1. Received: {name}={value!r}.")
+    return int(value)
+
+
+def positive_sizes(value, name, axes, alternative=""):
+    """Returns a tuple of integers of at least 1, one an axis; a single one holds for all axes."""
+    sizes = value if isinstance(value, (tuple, list)) else (value,) * len(axes)
+    if len(sizes) != len(axes) or not all(map(_is_size, sizes)):
+        raise ValueError(
+            f"`{name}` must be {alternative}an integer of at least 1 or {_TUPLES[len(axes)]} "
+            f"({', '.join(axes)}). Received: {name}={value!r}."
+        )
+    return tuple(map(int, sizes))
+
+
+def degree_of_sharing(value, name, axes):
+    """Returns the sizes of a tile as `positive_sizes`, or "all"."""
+    if isinstance(value, str) and value.lower() == SHARED_BY_ALL:
+        return SHARED_BY_ALL
+    return positive_sizes(value, name, axes, f"{SHARED_BY_ALL!r}, ")
+
+
+def choice(value, name, choices):
+    """Returns one of the strings `choices`, in lower case."""
+    chosen = value.lower() if isinstance(value, str) else value
+    if chosen not in choices:
+        raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}.")
+    return chosen
+
+
+def share(value, name):
+    """Returns a float in [0, 1)."""
+    if not isinstance(value, numbers.Real) or not 0 <= value < 1:
+        raise ValueError(
+            f"`{name}` must be a number of at least 0 and below 1. Received: {name}={value!r}."
+        )
+    return float(value)
+
+
+def seed_or_new(seed):
+    """Returns an integer of at least 0, a new one for `None`."""
+    if seed is None:
+        # Python's generator, so that `keras.utils.set_random_seed` governs it.
+        return random.randint(1, 10**9)
+    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool) or seed < 0:
+        raise ValueError(f"`seed` must be None or an integer of at least 0. Received: {seed!r}.")
+    return int(seed)
+
+
+def _is_size(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1

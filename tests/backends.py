@@ -1,0 +1,25 @@
+"""Keras on another backend than this process's, in a process of its own."""
+
+import os
+import subprocess
+import sys
+
+
+def run_on(backend, root, *command, directory=None):
+    """Run Python with Keras on a backend; standard output and error come back together."""
+    run = subprocess.run(
+        [sys.executable, *map(str, command)],
+        cwd=directory or root,
+        env={
+            **os.environ,
+            "KERAS_BACKEND": backend,
+            "JAX_PLATFORMS": "cpu",
+            "PYTHONPATH": os.pathsep.join([str(root / "src"), str(root / "tests")]),
+        },
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout
+    return run.stdout
