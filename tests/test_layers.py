@@ -9,11 +9,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from references import (
+    assert_equal_to_largest,
+    connected_pixels,
+    from_format,
+    loop_reference,
+    output_grid,
+    random_array,
+    sizes,
+    to_format,
+)
 from scipy import stats
 
 from freeconv.layers import ConnectionMask, FreeConv2D
-
-RELATIVE_ERROR = 1e-5
 
 # (rows, columns, channels), kernel_size, strides
 SHAPES = [
@@ -31,27 +39,6 @@ DATA_FORMATS = ["channels_last", "channels_first"]
 
 def numpy(tensor):
     return keras.ops.convert_to_numpy(tensor)
-
-
-def pair(value):
-    return value if isinstance(value, tuple) else (value, value)
-
-
-def to_format(images, data_format):
-    return images if data_format == "channels_last" else np.moveaxis(images, -1, 1)
-
-
-def from_format(images, data_format):
-    return images if data_format == "channels_last" else np.moveaxis(images, 1, -1)
-
-
-def random_array(shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
-def assert_equal_to_largest(actual, expected, relative=RELATIVE_ERROR):
-    assert actual.shape == expected.shape
-    assert np.abs(actual - expected).max() <= relative * np.abs(expected).max()
 
 
 def free_layer(shape, data_format="channels_last", **arguments):
@@ -76,49 +63,11 @@ def forward_backward(layer, images, upstream, data_format="channels_last"):
     return from_format(outputs, data_format), from_format(to_input, data_format), *to_weights
 
 
-def connected_pixels(shape, kernel_size, strides, padding):
-    """Yields ((row, column) of output, of kernel, of input) for all connections in the image."""
-    (rows, columns, _), kernel_size, strides = shape, pair(kernel_size), pair(strides)
-    for row, column, i, j in np.ndindex(rows, columns, *kernel_size):
-        first = [0, 0]
-        if padding == "same":
-            for axis, size in enumerate((rows, columns)):
-                outputs = math.ceil(size / strides[axis])
-                zeros = (outputs - 1) * strides[axis] + kernel_size[axis] - size
-                first[axis] = -(max(zeros, 0) // 2)
-        pixel = (row * strides[0] + first[0] + i, column * strides[1] + first[1] + j)
-        grid = output_grid(shape, kernel_size, strides, padding)
-        if row < grid[0] and column < grid[1] and 0 <= pixel[0] < rows and 0 <= pixel[1] < columns:
-            yield (row, column), (i, j), pixel
-
-
-def output_grid(shape, kernel_size, strides, padding):
-    if padding == "same":
-        return tuple(math.ceil(n / s) for n, s in zip(shape, pair(strides), strict=False))
-    sizes = zip(shape, pair(kernel_size), pair(strides), strict=False)
-    return tuple(len(range(0, n - k + 1, s)) for n, k, s in sizes)
-
-
-def loop_reference(images, kernel, bias, upstream, kernel_size, strides, padding):
-    """Output and gradients, one connected pixel at a time, in float64, channels last."""
-    shape = images.shape[1:]
-    grid = output_grid(shape, kernel_size, strides, padding)
-    weights = kernel.astype("float64").reshape(*grid, *pair(kernel_size), shape[-1], -1)
-    outputs = np.zeros((len(images), *bias.shape)) + bias
-    to_input, to_weights = np.zeros(images.shape), np.zeros(weights.shape)
-    for (row, column), (i, j), (y, x) in connected_pixels(shape, kernel_size, strides, padding):
-        weight, gradient = weights[row, column, i, j], upstream[:, row, column]
-        outputs[:, row, column] += images[:, y, x] @ weight
-        to_input[:, y, x] += gradient @ weight.T
-        to_weights[row, column, i, j] += images[:, y, x].T @ gradient
-    return outputs, to_input, to_weights.reshape(kernel.shape), upstream.sum(axis=0)
-
-
 class PatchKernel:
     """tf_keras implementation 1: our kernel, patches channel by channel with channels first."""
 
     def __init__(self, shape, kernel_size, strides, padding, data_format):
-        self.patch = (*pair(kernel_size), shape[-1])
+        self.patch = (*sizes(kernel_size, 2), shape[-1])
         self.order = (0, 1, 2, 3, 4) if data_format == "channels_last" else (0, 3, 1, 2, 4)
 
     def to_peer(self, kernel):
@@ -135,7 +84,7 @@ class DenseKernel:
 
     def __init__(self, shape, kernel_size, strides, padding, data_format):
         self.grid = output_grid(shape, kernel_size, strides, padding)
-        self.shape, self.patch = shape, (*pair(kernel_size), shape[-1])
+        self.shape, self.patch = shape, (*sizes(kernel_size, 2), shape[-1])
         self.connected = list(connected_pixels(shape, kernel_size, strides, padding))
         self.order = range(6) if data_format == "channels_last" else (2, 0, 1, 5, 3, 4)
 
@@ -612,6 +561,7 @@ ARGUMENTS = {
     "connection_dropout": 0.25,
     "glorot_fans": "per_location",
     "seed": 11,
+    "sharing": (2, 1),
 }
 
 
