@@ -146,6 +146,30 @@ def test_absent_weights():
         assert 0.3 < (layer.kernel.numpy() == 0).mean() < 0.7
 
 
+# Grids of 4 x 4, 3 x 3 and 2 x 2 positions: tiles of them, and weights of a patch with the bias.
+@pytest.mark.parametrize(
+    ("sharing", "tiles"),
+    [(1, (16, 9, 4)), (2, (4, 4, 1)), ((1, 3), (8, 3, 2)), ("all", (1, 1, 1))],
+)
+def test_degree_of_sharing(sharing, tiles):
+    model = build_small(sharing=sharing)
+    patches, filters = (3 * 3 * 2 + 1, 2 * 2 * 4 + 1, 2 * 2 * 5 + 1), (4, 5, 6)
+    for name, count, patch, each in zip(CONVOLUTIONS, tiles, patches, filters, strict=True):
+        assert model.get_layer(name).count_params() == count * patch * each
+        assert model.get_layer(name).output.shape == build_small().get_layer(name).output.shape
+    assert equal(model, build_small()) == (sharing == 1)
+
+
+def test_all_positions_sharing_is_the_cnn():
+    cnn, shared = build_small("cnn"), build_small(sharing="all")
+    assert shared.count_params() == cnn.count_params()
+    pairs = zip(weights(cnn), shared.weights, strict=True)
+    shared.set_weights([ours.reshape(theirs.shape) for ours, theirs in pairs])
+    images = np.random.default_rng(0).random((4, *SMALL_INPUT), "float32")
+    outputs = [keras.ops.convert_to_numpy(model(images)) for model in (cnn, shared)]
+    np.testing.assert_allclose(*outputs, rtol=1e-5, atol=1e-6)
+
+
 def test_absent_inputs():
     model = build_small(vcp=0.5, vcp_kind="input")
     names = [layer.name for layer in model.layers[1:-3]]
@@ -198,7 +222,9 @@ def test_images_are_channels_last_whatever_keras_prefers(data_format):
     assert equal(model, build_small())
 
 
-@pytest.mark.parametrize("arguments", [{}, {"vcp": 0.5}, {"vcp": 0.5, "vcp_kind": "input"}])
+@pytest.mark.parametrize(
+    "arguments", [{}, {"vcp": 0.5}, {"vcp": 0.5, "vcp_kind": "input"}, {"sharing": 2}]
+)
 def test_save_and_load(tmp_path, arguments):
     model = build_small(**arguments)
     model.save(tmp_path / "model.keras")
@@ -226,6 +252,9 @@ def test_table_a2_is_complete():
         ({"vcp": 1.0}, "`vcp` must be at least 0 and below 1.*vcp=1.0"),
         ({"vcp": -0.5, "vcp_kind": "input"}, "`vcp` must be .*vcp=-0.5"),
         ({"kind": "cnn", "vcp": 0.5}, "`vcp` above 0 needs .*'fcn'.*vcp=0.5.*kind='cnn'"),
+        ({"sharing": 0}, "`sharing` must be 'all', an integer of at least 1 .*sharing=0"),
+        ({"sharing": "some"}, "`sharing` must be .*'some'"),
+        ({"kind": "cnn", "sharing": 2}, "`sharing` other than 1 .*'fcn'.*sharing=2.*kind='cnn'"),
         ({"input_shape": (28, 28)}, r"`input_shape` must be .*\(28, 28\)"),
         ({"input_shape": (2, 28, 1)}, "2 x 28 are too small.*'conv1'.*3 x 3.*receives 2 x 28"),
         ({"input_shape": (28, 9, 1)}, "28 x 9 are too small.*'conv3'.*3 x 3.*receives 6 x 1"),

@@ -3,16 +3,20 @@
 The free convolutional layer and networks, the experiment of Ott et al. 2020
 ("Learning in the machine: To share or not to share?") and its analysis.
 
-The layers are imported on first use, so that `import freeconv` alone costs nothing and reading
+Names are imported on first use, so that `import freeconv` alone costs nothing and reading
 results never loads a deep learning framework.
 """
 
 from importlib import import_module
 
-# Public name -> module it is imported from.
-_MODULES = dict.fromkeys(
-    ("ConnectionMask", "FreeConv1D", "FreeConv2D", "FreeConv3D"), "freeconv.layers"
-)
+# Module -> public names that are imported from it on first use.
+_PUBLIC = {
+    "freeconv.layers": ("ConnectionMask", "FreeConv1D", "FreeConv2D", "FreeConv3D"),
+    "freeconv.conversion": ("to_free", "to_shared"),
+    "freeconv.legacy": ("from_locally_connected", "load_locally_connected"),
+    "freeconv.models": ("build_model", "load_model"),
+}
+_MODULES = {name: module for module, names in _PUBLIC.items() for name in names}
 
 __all__ = [*_MODULES, "__version__"]
 __version__ = "0.1.0"

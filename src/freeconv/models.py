@@ -7,6 +7,7 @@ import numpy as np
 
 from freeconv.errors import InputError
 from freeconv.layers import GLOROT_FANS, ConnectionMask, FreeConv2D
+from freeconv.layers.checks import degree_of_sharing
 
 __all__ = [
     "KINDS",
@@ -75,6 +76,7 @@ def build_model(
     vcp_kind="kernel",
     glorot_fans="published",
     seed=0,
+    sharing=1,
 ):
     """Builds a network of Table A.2 as an uncompiled Keras model.
 
@@ -95,6 +97,9 @@ def build_model(
             free layers are absent, as in the published code.
         glorot_fans: `"published"` or `"per_location"`, see `FreeConv2D`; without effect for
             `"cnn"`.
+        sharing: degree of weight sharing of the free layers: 1 (none), the size of a tile of
+            positions that have one kernel, or `"all"`; see `FreeConv2D`. Other than 1 for `"fcn"`
+            only.
         seed: int >= 0, from which all initial weights and masks follow.
 
     Returns:
@@ -103,7 +108,7 @@ def build_model(
 
     Raises:
         InputError: for an unknown name, more layers than the network has, an image too small for
-            the network, `vcp` out of range or with `"cnn"`.
+            the network, `vcp` or `sharing` out of range or with `"cnn"`.
 
     Example:
     >>> model = build_model("fcn", "mnist", (28, 28, 1), 10)
@@ -121,6 +126,7 @@ def build_model(
             f"`vcp` above 0 needs free convolutions, kind='fcn'. Received: vcp={vcp!r} and "
             f"kind={kind!r}."
         )
+    _check_sharing(sharing, kind)
     _check_sizes(network, input_shape)
 
     inputs = keras.Input(tuple(input_shape), name="image")
@@ -129,10 +135,12 @@ def build_model(
         if vcp > 0 and vcp_kind == "input":
             name = f"mask{number}"
             x = ConnectionMask(vcp, seed=_seed(seed, name), name=name)(x)
-        connection_dropout = vcp if vcp_kind == "kernel" else 0.0
-        x = _convolution_layer(
-            kind, convolution, f"conv{number}", connection_dropout, glorot_fans, seed
-        )(x)
+        free = {
+            "connection_dropout": vcp if vcp_kind == "kernel" else 0.0,
+            "glorot_fans": glorot_fans,
+            "sharing": sharing,
+        }
+        x = _convolution_layer(kind, convolution, f"conv{number}", free, seed)(x)
     x = keras.layers.Flatten("channels_last", name="flatten")(x)
     x = _dense(network.hidden, "relu", "hidden", seed)(x)
     # A half-precision softmax would round the probabilities that the loss takes the logarithm of.
@@ -157,7 +165,7 @@ def load_model(path):
     return keras.saving.load_model(path, compile=False)
 
 
-def _convolution_layer(kind, convolution, name, connection_dropout, glorot_fans, seed):
+def _convolution_layer(kind, convolution, name, free, seed):
     arguments = {
         "filters": convolution.filters,
         "kernel_size": convolution.kernel_size,
@@ -169,12 +177,7 @@ def _convolution_layer(kind, convolution, name, connection_dropout, glorot_fans,
     }
     if kind == "cnn":
         return keras.layers.Conv2D(**arguments)
-    return FreeConv2D(
-        **arguments,
-        connection_dropout=connection_dropout,
-        glorot_fans=glorot_fans,
-        seed=_seed(seed, f"{name} connections"),
-    )
+    return FreeConv2D(**arguments, **free, seed=_seed(seed, f"{name} connections"))
 
 
 def _dense(units, activation, name, seed, dtype=None):
@@ -206,6 +209,18 @@ def _network(network, layers):
 def _check_choice(value, name, choices):
     if value not in choices:
         raise InputError(f"`{name}` must be one of {choices}. Received: {name}={value!r}.")
+
+
+def _check_sharing(sharing, kind):
+    try:
+        none = degree_of_sharing(sharing, "sharing", FreeConv2D.axes) == (1, 1)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    if not none and kind != "fcn":
+        raise InputError(
+            "`sharing` other than 1 is a property of free convolutions, kind='fcn'. Received: "
+            f"sharing={sharing!r} and kind={kind!r}."
+        )
 
 
 def _check_sizes(network, input_shape):

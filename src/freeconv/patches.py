@@ -54,6 +54,12 @@ def tile_grid(grid, tile):
     return tuple(-(-positions // width) for positions, width in zip(grid, tile, strict=True))
 
 
+def tile_of_positions(grid, tile):
+    """Returns the number of the tile of each position, an int array of the grid's shape."""
+    axes = [place // width for place, width in zip(np.indices(grid), tile, strict=True)]
+    return np.ravel_multi_index(axes, tile_grid(grid, tile))
+
+
 class PatchTable(NamedTuple):
     """Which pixels the patches of an image consist of; pixels are numbered in row-major order.
 
