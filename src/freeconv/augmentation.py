@@ -55,8 +55,9 @@ def augment(images, kind, level, seed, edge_noise="paper"):
 
     Example:
         >>> seed = keras.random.SeedGenerator(0)
-        >>> augment(keras.ops.zeros((8, 28, 28, 1)), "translation", 0.3, seed).shape
-        TensorShape([8, 28, 28, 1])
+        >>> images = augment(keras.ops.zeros((8, 28, 28, 1)), "translation", 0.3, seed)
+        >>> tuple(images.shape)
+        (8, 28, 28, 1)
     """
     _, height, width, _ = _image_shape(images)
     batch = ops.shape(images)[0]

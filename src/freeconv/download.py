@@ -100,14 +100,17 @@ def fetch(name, urls, sha256, destination, *, mirror=None, content="raw", patien
         ValueError: If a URL is not HTTPS, or `sha256` or `content` is not as above.
 
     Example:
+        >>> Path("mirror").mkdir()
+        >>> _ = Path("mirror/labels.gz").write_bytes(gzip.compress(b"7210"))
         >>> fetch(
-        ...     "mnist/t10k-labels-idx1-ubyte.gz",
-        ...     ["https://ossci-datasets.s3.amazonaws.com/mnist/t10k-labels-idx1-ubyte.gz"],
-        ...     "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-        ...     "data/t10k-labels-idx1-ubyte.gz",
+        ...     "labels.gz",
+        ...     ["https://example.org/labels.gz"],
+        ...     hashlib.sha256(b"7210").hexdigest(),
+        ...     "data/labels.gz",
+        ...     mirror="mirror",
         ...     content="gunzipped",
         ... )
-        PosixPath('data/t10k-labels-idx1-ubyte.gz')
+        PosixPath('data/labels.gz')
     """
     _check_arguments(urls, sha256, content)
     expected = (sha256.lower(), content)

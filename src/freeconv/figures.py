@@ -76,6 +76,12 @@ def draw(name: str, frame: pd.DataFrame, dataset: str) -> Figure:
         InputError: If there is no such figure, or the frame has no row of the data set.
 
     Example:
+        >>> from pathlib import Path
+        >>> history = pd.DataFrame({
+        ...     "dataset": "mnist", "model": ["cnn", "fcn"], "augmentation": "translation",
+        ...     "level": 0.3, "vcp": 0.0, "fold": 0, "epoch": 1, "accuracy": [0.97, 0.96],
+        ...     "val_accuracy": [0.99, 0.98], "val_translation": [0.97, 0.95],
+        ... })
         >>> save(draw("translation_curves", history, "mnist"), Path("translation_curves.png"))
     """
     entry = catalogue.figure(name)

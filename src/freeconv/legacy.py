@@ -79,6 +79,15 @@ def load_locally_connected(model, layers):
     Raises:
         ValueError: where numbers of layers, shapes or arguments differ. Layers before the one that
             the message names have their new weights by then.
+
+    Example:
+    >>> import keras, numpy as np
+    >>> model = keras.Sequential([keras.Input((8, 4)), FreeConv1D(2, 3, use_bias=False)])
+    >>> config = {"filters": 2, "kernel_size": (3,), "strides": (1,), "padding": "valid",
+    ...           "data_format": "channels_last", "use_bias": False, "implementation": 1}
+    >>> load_locally_connected(model, [(config, [np.ones((6, 3 * 4, 2))])])
+    >>> float(model.layers[0].kernel[0, 0, 0])
+    1.0
     """
     targets = [layer for layer in model.layers if layer.weights]
     sources = [(config, weights) for config, weights in layers if weights]

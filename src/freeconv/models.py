@@ -114,6 +114,8 @@ def build_model(
     >>> model = build_model("fcn", "mnist", (28, 28, 1), 10)
     >>> tuple(model.get_layer("conv1").kernel.shape)
     (169, 9, 32)
+    >>> model.count_params()
+    4010058
     """
     network = _network(network, layers)
     _check_choice(kind, "kind", KINDS)
@@ -161,6 +163,14 @@ def load_model(path):
 
     Args:
         path: a `.keras` file.
+
+    Returns:
+        A `keras.Model`, not compiled.
+
+    Example:
+    >>> build_model("fcn", "mnist", (28, 28, 1), 10).save("fcn.keras")
+    >>> load_model("fcn.keras").count_params()
+    4010058
     """
     return keras.saving.load_model(path, compile=False)
 

@@ -67,7 +67,15 @@ def table(name: str, summary: pd.DataFrame, statistic: str) -> pd.DataFrame:
         InputError: If there is no such table or statistic, or the summary has no row for it.
 
     Example:
+        >>> summary = pd.DataFrame({
+        ...     "dataset": "mnist", "model": ["cnn", "fcn"], "augmentation": "translation",
+        ...     "level": 0.3, "vcp": 0.0, "statistic": "pooled_median", "accuracy": [0.97, 0.96],
+        ...     "val_accuracy": [0.99, 0.98], "val_translation": [0.97, 0.95],
+        ... })
         >>> table("translation_mnist", summary, "pooled_median")["mnist", "val_accuracy", "fcn"]
+        level
+        0.3    0.98
+        Name: (mnist, val_accuracy, fcn), dtype: float64
     """
     entry = catalogue.table(name)
     if statistic not in catalogue.STATISTICS:
