@@ -1,5 +1,6 @@
 """What the documentation tells users to write works as written."""
 
+import doctest
 import gzip
 import hashlib
 import re
@@ -58,3 +59,10 @@ def test_other_data_sets_need_a_configuration_alone(snakemake, schema, tmp_path,
         records = open_dataset(tmp_path / path)
         np.testing.assert_array_equal(records["image"][..., 0], IMAGES)
         np.testing.assert_array_equal(records["label"], LABELS)
+
+
+@pytest.mark.parametrize("document", ["layer.md"])
+def test_examples_of_documents_give_what_they_say(document):
+    failed, tried = doctest.testfile(str(ROOT / "docs" / document), module_relative=False)
+    assert tried > 5
+    assert failed == 0  # what differs is on stdout

@@ -174,10 +174,10 @@ def test_accepted_cells_are_valid_and_say_why(root, cells, study):
 
     history, evaluation = (cells[1] / f"{name}.parquet" for name in ("history", "evaluation"))
     before = pd.read_parquet(history)
-    _both(history, evaluation, "code", read_metadata(history)["code"] | {"layers": "0" * 16})
+    _both(history, evaluation, "code", read_metadata(history)["code"] | {"patches": "0" * 16})
     (cell,) = (c for c in study.cells() if (c.model, c.level) == ("fcn", 0))
     settings = study.settings_of(cell)
-    assert state_of_training(history, settings).reasons == ("the code of layers changed",)
+    assert state_of_training(history, settings).reasons == ("the code of patches changed",)
     command = [sys.executable, root / "scripts/accept.py", "--why", "Renamed a variable."]
     subprocess.run(
         list(map(str, [*command, history, evaluation])),
@@ -187,6 +187,6 @@ def test_accepted_cells_are_valid_and_say_why(root, cells, study):
     assert state_of_training(history, settings).word == "valid"
     (note,) = read_metadata(history)["accepted"]
     assert note["why"] == "Renamed a variable."
-    assert note["code"]["layers"] == "0" * 16
+    assert note["code"]["patches"] == "0" * 16
     assert read_metadata(evaluation)["training"]["code"] == read_metadata(history)["code"]
     pd.testing.assert_frame_equal(pd.read_parquet(history), before)

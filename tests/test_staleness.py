@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 PROJECT = ("Snakefile", "config", "envs", "profiles", "scripts", "src", "workflow")
-LAYERS = "src/freeconv/layers.py"
+LAYERS = "src/freeconv/layers/base.py"
 
 
 @pytest.fixture

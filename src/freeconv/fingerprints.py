@@ -14,7 +14,13 @@ _PACKAGE = Path(__file__).parent
 # Modules of this package by what they bear on. All others decide where a job computes, what it
 # reads and writes, and what becomes of its numbers; what it reads is recorded by content.
 _EVERY_NETWORK = ("augmentation", "engine/base", "models")
-_FREE_LAYER = ("layers", "patches")
+_FREE_LAYER = (
+    "layers/base",
+    "layers/checks",
+    "layers/connections",
+    "layers/convolutions",
+    "patches",
+)
 _FILTER_DISTANCES = ("distances",)
 _TRAINING = ("training",)
 _EVALUATION = ("evaluation",)
