@@ -209,11 +209,11 @@ def test_activation_sees_the_image_layout():
     np.testing.assert_allclose(numpy(layer(random_array((2, 5, 5, 2)))).sum(axis=-1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("connection_dropout", [0.0, 0.5])
-def test_one_trace_serves_every_batch_size(connection_dropout):
-    layer = FreeConv2D(
-        4, 3, padding="same", strides=2, connection_dropout=connection_dropout, seed=0
-    )
+@pytest.mark.parametrize(
+    "arguments", [{}, {"connection_dropout": 0.5}, {"sharing": 3}, {"sharing": "all"}]
+)
+def test_one_trace_serves_every_batch_size(arguments):
+    layer = FreeConv2D(4, 3, padding="same", strides=2, seed=0, **arguments)
     traces = []
 
     @tf.function(input_signature=[tf.TensorSpec((None, 7, 6, 2))])
@@ -704,10 +704,11 @@ def test_connection_mask_errors():
         ConnectionMask(0.5, name="mask").build((None, None, 3))
 
 
-def test_gradients_can_be_differentiated():
+@pytest.mark.parametrize("sharing", [1, 2])
+def test_gradients_can_be_differentiated(sharing):
     """Against central differences of the squared gradient towards the images."""
-    layer = free_layer((6, 6, 1), kernel_size=3, strides=2, activation="tanh")
-    images = random_array((2, 6, 6, 1), seed=0)
+    layer = free_layer((8, 6, 1), kernel_size=3, strides=2, activation="tanh", sharing=sharing)
+    images = random_array((2, 8, 6, 1), seed=0)
 
     def penalty(images):
         with tf.GradientTape() as tape:

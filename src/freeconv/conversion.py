@@ -186,9 +186,9 @@ def _check_class(layer, classes):
     """Raises ValueError for a child of one of `classes`."""
     if type(layer) not in classes:
         raise ValueError(
-            f"Layer '{layer.name}' cannot be converted: its class {type(layer).__name__} may "
-            "compute more than the convolution it inherits from. Received: a model with a "
-            "convolution of a class of its own; convert the models before and behind it."
+            f"Layer '{layer.name}' cannot be converted: its class may compute more than the "
+            "convolution it inherits from. Put that one in its place, or convert the parts of the "
+            f"model before and behind it. Received: class {type(layer).__name__}."
         )
 
 
