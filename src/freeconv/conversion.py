@@ -163,7 +163,10 @@ def _convert_weights(layer, other):
 def _weights_by_position(layer, grid):
     """Returns kernels (positions, weights of a patch, filters) and biases (positions, filters)."""
     tile = _tile_of_positions(layer, grid)
-    kernels = keras.ops.convert_to_numpy(layer.kernel).reshape(tile.max() + 1, -1, layer.filters)
+    kernels = keras.ops.convert_to_numpy(layer.kernel)
+    if getattr(layer, "connection_mask", None) is not None:
+        kernels = kernels * keras.ops.convert_to_numpy(layer.connection_mask)
+    kernels = kernels.reshape(tile.max() + 1, -1, layer.filters)
     if layer.bias is None:
         return kernels[tile], None
     biases = keras.ops.convert_to_numpy(layer.bias).reshape(-1, layer.filters)
