@@ -97,10 +97,10 @@ def build_model(
             free layers are absent, as in the published code.
         glorot_fans: `"published"` or `"per_location"`, see `FreeConv2D`; without effect for
             `"cnn"`.
+        seed: int >= 0, from which all initial weights and masks follow.
         sharing: degree of weight sharing of the free layers: 1 (none), the size of a tile of
             positions that have one kernel, or `"all"`; see `FreeConv2D`. Other than 1 for `"fcn"`
             only.
-        seed: int >= 0, from which all initial weights and masks follow.
 
     Returns:
         A functional `keras.Model` from images of shape `(batch, rows, columns, channels)` to class
