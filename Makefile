@@ -11,7 +11,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 PYTHON_FILES := benchmarks scripts src tests
 
-.PHONY: help demo study report test bench lint format lock clean
+.PHONY: help demo study status report test bench lint format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -21,6 +21,10 @@ demo: study ## Train the demo, a study of embedded digits; ends with tables and 
 
 study: $(VENV)/workflow ## Run the study STUDY=config/....yaml
 	$(SNAKEMAKE) --configfile $(STUDY)
+
+# Without --nolock it would take away the lock of a Snakemake that runs the study.
+status: $(VENV)/workflow ## Say how far STUDY is: cells done, running, stale, missing; time left
+	@$(SNAKEMAKE) --configfile $(STUDY) --nolock --quiet all -- status
 
 report: $(VENV)/workflow ## Write the report of STUDY, once it has run, report.html
 	$(BIN)/snakemake --configfile $(STUDY) --report || \

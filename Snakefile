@@ -28,6 +28,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/states.smk"
+include: "workflow/rules/progress.smk"
 include: "workflow/rules/status.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/folds.smk"
@@ -35,6 +36,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/paper.smk"
+include: "workflow/rules/filters.smk"
 include: "workflow/rules/search.smk"
 include: "workflow/rules/overview.smk"
 

@@ -11,15 +11,15 @@ from freeconv.files import read_header
 from freeconv.fingerprints import evaluation_code, training_code
 from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA
 
-_WORDS = VALID, STALE, MISSING = "valid", "stale", "missing"
+_WORDS = VALID, RUNNING, STALE, MISSING = "valid", "running", "stale", "missing"
 
 
 class State(NamedTuple):
     """What is to be said of a result.
 
     Attributes:
-        word: `VALID`, `MISSING` or `STALE`.
-        reasons: tuple of strings, why it is stale.
+        word: `VALID`, `MISSING` or `STALE`; `RUNNING` of what a job is making.
+        reasons: tuple of strings, why it is stale; or how far it is.
     """
 
     word: str
@@ -127,7 +127,7 @@ def describe_states(states):
     """
     by_word = {word: [f for f in states if states[f].word == word] for word in _WORDS}
     lines = [", ".join(f"{len(files)} {word}" for word, files in by_word.items())]
-    for word in (STALE, MISSING):
+    for word in (RUNNING, STALE, MISSING):
         for file in by_word[word]:
             reasons = "; ".join(states[file].reasons)
             lines.append(f"{word} {file}" + (f": {reasons}" if reasons else ""))

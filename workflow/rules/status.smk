@@ -1,4 +1,4 @@
-# Which results of the study are valid, which are stale and why, and which are missing.
+# How far the study is: what is done, running, stale and why, or missing, and the time that is left.
 
 
 rule status:
@@ -6,6 +6,6 @@ rule status:
         f"logs/{STUDY.name}/status.log",
     localrule: True
     run:
-        text = describe_states(states())
+        text = progress()
         Path(log[0]).write_text(text)
         print(text)

@@ -1,0 +1,125 @@
+# What is known of the jobs of cells: which are over, which are running, and what they took.
+#
+# A job is running if Snakemake has noted its start and not its end, since the Snakemake that is to make
+# its output took its lock on this folder. Snakemake takes back the notes of jobs that end or fail, and
+# gives back the lock when it ends or is interrupted. Of one that was killed itself, jobs count as running
+# until the next run: how old a log is tells them from those that still are. Jobs in the queue of a
+# cluster count as running, too.
+
+from freeconv.progress import (
+    Job,
+    describe_progress,
+    format_duration,
+    last_epoch,
+    seconds_of_job,
+    seconds_of_training,
+    time_left,
+    word_of_cell,
+)
+from freeconv.validity import RUNNING
+
+RESULTS = {"training": HISTORY, "evaluation": EVALUATION}
+LOGS = {
+    "training": f"logs/{{study}}/train/{CELL}.log",
+    "evaluation": f"logs/{{study}}/evaluate/{CELL}.log",
+}
+BENCHMARKS = {
+    "training": f"results/{{study}}/benchmarks/train/{CELL}.tsv",
+    "evaluation": f"results/{{study}}/benchmarks/evaluate/{CELL}.tsv",
+}
+
+
+def running_since():
+    """File -> when the job that makes it was started, in seconds since 1970; of running jobs."""
+    locked = {}
+    for lock in Path(".snakemake/locks").glob("*.output.lock"):
+        locked |= dict.fromkeys(lock.read_text().splitlines(), lock.stat().st_mtime)
+    notes = workflow.persistence
+    started = {
+        file: notes._get_recorded_starttime(file)
+        for file in notes._filter_incomplete_keys(locked)
+    }
+    return {
+        file: start
+        for file, start in started.items()
+        if start is not None and start >= locked[file]
+    }
+
+
+def running_jobs(cell, started):
+    """Kind -> start of the jobs of a cell that are running."""
+    starts = {kind: started.get(named_after(cell, f)) for kind, f in RESULTS.items()}
+    return {kind: start for kind, start in starts.items() if start is not None}
+
+
+def jobs_of_cell(cell, running):
+    """The training and the evaluation of a cell: what they took, or that they are still to be run."""
+    evaluated = state_of_cell_evaluation(cell).word == VALID
+    # Without its model a cell cannot be evaluated, and is trained again.
+    trained = state_of_cell(cell).word == VALID and (
+        evaluated or Path(named_after(cell, MODEL)).exists()
+    )
+    history = named_after(cell, HISTORY)
+    benchmarks = {kind: named_after(cell, file) for kind, file in BENCHMARKS.items()}
+    seconds = {
+        "training": trained and seconds_of_training(history, benchmarks["training"]),
+        "evaluation": evaluated and seconds_of_job(benchmarks["evaluation"]),
+    }
+    elapsed = {kind: time.time() - start for kind, start in running.items()}
+    return [
+        Job(
+            *(kind, cell.dataset, cell.model, is_over),
+            seconds=seconds[kind] if is_over else None,
+            elapsed=elapsed.get(kind, 0),
+        )
+        for kind, is_over in {"training": trained, "evaluation": evaluated}.items()
+    ]
+
+
+def jobs_at_a_time():
+    """How many jobs the command line lets run at once: --cores, --jobs, --resources gpu."""
+    asked = {"_cores": 1, "_nodes": 1, "gpu": gpus_of_a_job()}
+    limits = {name: workflow.global_resources.get(name) for name in asked}
+    return min(
+        (
+            max(1, limits[name].value // each)
+            for name, each in asked.items()
+            if each and limits[name] is not None and limits[name].value
+        ),
+        default=1,
+    )
+
+
+# The job of a `run` block is a Snakemake of its own, which is not told all of the command line.
+if workflow.is_main_process:
+    os.environ["FREECONV_JOBS"] = str(jobs_at_a_time())
+
+
+def state_of_running(cell, kind, start):
+    """The state of what a running job of a cell makes: how far it is, by its log."""
+    now = time.time()
+    reasons = [f"since {format_duration(now - start)}"]
+    log = Path(named_after(cell, LOGS[kind]))
+    if log.exists():
+        epoch = last_epoch(log.read_text(errors="replace"))
+        silent = format_duration(max(0, now - log.stat().st_mtime))
+        reasons += [f"epoch {epoch}"] if epoch else []
+        reasons.append(f"log {silent} old")
+    return State(RUNNING, tuple(reasons))
+
+
+def progress():
+    """The text of the status."""
+    started = running_since()
+    shown, words, jobs = dict(states()), [], []
+    for cell in STUDY.cells():
+        running = running_jobs(cell, started)
+        for kind, start in running.items():
+            file = named_after(cell, RESULTS[kind])
+            shown[file] = state_of_running(cell, kind, start)
+        trained, evaluated = state_of_cell(cell), state_of_cell_evaluation(cell)
+        words.append(word_of_cell(trained, evaluated, bool(running)))
+        jobs += jobs_of_cell(cell, running)
+    count = int(os.environ["FREECONV_JOBS"])
+    cells = describe_progress(words, time_left(jobs, count), count)
+    return f"{cells}Results: {describe_states(shown)}"
