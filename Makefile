@@ -9,9 +9,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
-PYTHON_FILES := benchmarks scripts src tests
+PYTHON_FILES := benchmarks docs/mkdocs_hooks.py scripts src tests
 
-.PHONY: help demo study status report test bench lint format lock clean
+.PHONY: help demo study status report test bench docs lint format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -36,6 +36,9 @@ test: lint ## Linters, unit tests, and a small study through the whole workflow
 bench: $(VENV)/bench ## Measure speed against peers; BENCH_OPTIONS="--quick" and others
 	PYTHONPATH=src $(BIN)/python -m benchmarks $(BENCH_OPTIONS)
 
+docs: $(VENV)/docs ## Write the documentation as a site, site/index.html
+	$(BIN)/mkdocs build
+
 lint: $(VENV)/test ## Linters and formatters, changing nothing
 	$(BIN)/ruff check $(PYTHON_FILES)
 	$(BIN)/ruff format --check $(PYTHON_FILES)
@@ -51,7 +54,8 @@ lock: ## Pin the newest versions that pyproject.toml allows (then adapt envs/)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile $(UV_OPTIONS) --group workflow --output-file requirements/workflow.txt pyproject.toml
-	$(BIN)/uv pip compile $(UV_OPTIONS) --group test --constraint requirements/workflow.txt --output-file requirements/test.txt pyproject.toml
+	$(BIN)/uv pip compile $(UV_OPTIONS) --group docs --constraint requirements/workflow.txt --output-file requirements/docs.txt
+	$(BIN)/uv pip compile $(UV_OPTIONS) --group test --constraint requirements/workflow.txt --constraint requirements/docs.txt --output-file requirements/test.txt pyproject.toml
 	$(BIN)/uv pip compile $(UV_OPTIONS) --group bench --constraint requirements/workflow.txt --output-file requirements/bench.txt pyproject.toml
 lock: UV_OPTIONS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
@@ -62,7 +66,8 @@ clean: ## Remove the environment; results stay
 $(VENV)/workflow: requirements/workflow.txt
 $(VENV)/test: requirements/test.txt
 $(VENV)/bench: requirements/bench.txt
-$(VENV)/workflow $(VENV)/test $(VENV)/bench:
+$(VENV)/docs: requirements/docs.txt
+$(VENV)/workflow $(VENV)/test $(VENV)/bench $(VENV)/docs:
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP_INSTALL) --requirement requirements/$(@F).txt
 	touch $@

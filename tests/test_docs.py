@@ -5,6 +5,8 @@ import gzip
 import hashlib
 import re
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -66,3 +68,126 @@ def test_examples_of_documents_give_what_they_say(document):
     failed, tried = doctest.testfile(str(ROOT / "docs" / document), module_relative=False)
     assert tried > 5
     assert failed == 0  # what differs is on stdout
+
+
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for pattern in ("*.md", "config/*.md", "docs/*.md", "results/*.md")
+    for path in ROOT.glob(pattern)
+)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+CODE = re.compile(r"`([^`\n]+)`")
+FOLDERS = "benchmarks|config|docs|envs|profiles|requirements|scripts|src|tests|workflow"
+IN_REPOSITORY = re.compile(rf"(?:{FOLDERS})/\S+")
+
+
+def read_page(page, code=False):
+    """The text of a page; without its code, in which nothing is a link or a heading."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    if code:
+        return text
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"^(?: {4}|\t).*$", "", text, flags=re.MULTILINE)
+
+
+def anchors(page):
+    """The anchors that code hosts and the site give the headings of a page."""
+    found = []
+    for heading in re.findall(r"^#{1,6} (.+)$", read_page(page), re.MULTILINE):
+        text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+        anchor = re.sub(r"[^\w\- ]", "", text.lower()).strip().replace(" ", "-")
+        assert anchor not in found, f"{page}: two headings {heading!r}"
+        found.append(anchor)
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files_and_headings(page):
+    broken = []
+    for target in LINK.findall(CODE.sub("", read_page(page))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (ROOT / page).parent.joinpath(path).resolve() if path else ROOT / page
+        if not file.is_file() or not file.is_relative_to(ROOT):
+            broken.append(f"{target}: no such file of this project")
+        elif anchor and anchor not in anchors(file.relative_to(ROOT)):
+            broken.append(f"{target}: no such heading")
+    assert not broken
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_and_targets_that_pages_name_exist(page):
+    text = read_page(page, code=True)
+    named = {path.rstrip(".,:/") for path in IN_REPOSITORY.findall(" ".join(CODE.findall(text)))}
+    files = {path for path in named if not re.search(r"[<>*{]|\.\.\.", path)}
+    assert not [path for path in files if not (ROOT / path).exists()]
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    makes = re.findall(r"(?:^ {4}|`)make ([a-z]+)", text, re.MULTILINE)
+    assert set(makes) <= targets
+
+
+def test_the_pages_are_found():
+    assert {"README.md", "config/README.md", "docs/protocol.md", "CHANGELOG.md"} <= set(PAGES)
+    assert "the-papers-study" in anchors("README.md")
+    assert "protocol.md" in LINK.findall(read_page("docs/index.md"))
+
+
+def test_the_map_of_modules_is_complete():
+    package = ROOT / "src/freeconv"
+    modules = {
+        ".".join(path.relative_to(package).with_suffix("").parts)
+        for path in package.rglob("*.py")
+        if path.stem != "__init__"
+    }
+    text = read_page("docs/architecture.md")
+    section = text.partition("\n## Modules\n")[2].partition("\n## ")[0]
+    assert sorted(re.findall(r"^\| `([a-z_.]+)` \|", section, re.MULTILINE)) == sorted(modules)
+
+
+def test_the_map_of_scripts_is_complete():
+    text = read_page("docs/architecture.md")
+    section = text.partition("\n## Rules and scripts\n")[2].partition("\n## ")[0]
+    scripts = {path.name for path in ROOT.glob("scripts/*.py")}
+    assert set(re.findall(r"`(\w+\.py)`", section)) == scripts
+    rules = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("workflow/rules/*.smk")}
+    assert set(re.findall(r"^\| `(workflow/\S+)` \|", section, re.MULTILINE)) == rules
+
+
+def properties(schema):
+    """The names of all properties in a schema, nested ones too."""
+    if isinstance(schema, list):
+        return set().union(*map(properties, schema))
+    if not isinstance(schema, dict):
+        return set()
+    names = set(schema.get("properties", {}))
+    return names.union(*map(properties, schema.values()))
+
+
+def test_every_key_of_the_configuration_is_explained(schema):
+    keys = properties(schema)
+    assert {"study", "glorot_fans", "learning_rates", "sha256"} <= keys
+    text = read_page("config/README.md", code=True)
+    assert not sorted(key for key in keys if f"`{key}`" not in text)
+
+
+def test_the_protocol_names_all_choices_and_the_paper_study_s(schema, read_config):
+    text = read_page("docs/protocol.md", code=True)
+    paper = read_config("config/config.yaml")["protocol"]
+    for key, choices in schema["properties"]["protocol"]["properties"].items():
+        (row,) = re.findall(rf"\| `protocol\.{key}`: (.+) \|", text)
+        assert set(CODE.findall(row)) == set(choices["enum"])
+        assert re.findall(r"\*\*`(\w+)`\*\*", row) == [paper[key]]
+
+
+def test_the_site_is_built_without_a_warning_and_loads_nothing(tmp_path):
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path]
+    run = subprocess.run(
+        list(map(str, build)), cwd=ROOT, text=True, capture_output=True, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    for page in ROOT.glob("docs/*.md"):
+        html = (tmp_path / f"{page.stem}.html").read_text(encoding="utf-8")
+        assert not re.findall(r"<(?:script|link|img)\b[^>]*(?:src|href)=\"(?:https?:)?//", html)
+    reference = (tmp_path / "reference.html").read_text(encoding="utf-8")
+    assert 'id="freeconv.layers.FreeConv2D"' in reference

@@ -42,7 +42,7 @@ def test_lock_files_pin_the_same_versions(root, name):
     assert workflow.items() <= read_lock(root / f"requirements/{name}.txt", "3.11").items()
 
 
-@pytest.mark.parametrize("name", ["workflow", "test", "bench"])
+@pytest.mark.parametrize("name", ["workflow", "docs", "test", "bench"])
 def test_every_pin_has_hashes_and_no_address(root, name):
     text = (root / f"requirements/{name}.txt").read_text()
     assert "://" not in text

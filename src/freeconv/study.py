@@ -54,9 +54,9 @@ class CellSettings(Cell):
         edge_noise: `paper` or `published`, see `augmentation.add_edge_noise`.
         validation_batches: `all` images of the perturbed validation sets, or
             only `whole` batches of them, as the published code.
-        validation_translation, validation_rotation, validation_noise,
-        validation_edge_noise: strengths of the perturbed validation sets that
-            are measured after every epoch, in the units of the levels.
+        validation_translation, validation_rotation, validation_noise, validation_edge_noise:
+            strengths of the perturbed validation sets that are measured after
+            every epoch, in the units of the levels.
         backend: `tensorflow` or `jax`, which computes and draws random numbers.
         precision: `float32`, `tf32` or `mixed_bfloat16`, see `engine.computing_in`.
         fold_count: folds of the cross-validation.
