@@ -4,7 +4,6 @@ import os
 import shlex
 import sys
 
-import yaml
 from snakemake.exceptions import WorkflowError
 
 # Jobs find scripts and library in any environment and on any node of a cluster.
@@ -23,9 +22,10 @@ os.environ.update(
 
 from freeconv import catalogue
 from freeconv.arguments import format_arguments, format_value
-from freeconv.config import check_config
+from freeconv.config import parse_study, read_yaml
 from freeconv.errors import InputError
-from freeconv.study import Cell, Study, Trial
+from freeconv.sources import files_of, listing_digest
+from freeconv.study import Cell, Trial
 
 # The folder of a cell; its wildcards are the identity of the cell.
 CELL = "{dataset}/{model}/{augmentation}-{level}/vcp-{vcp}/fold-{fold}"
@@ -46,11 +46,11 @@ TABLE_FORMATS = ["csv", "md", "tex", "html"]
 
 def read_study(config, schema):
     """The study of a configuration that satisfies the schema; or one clear error."""
-    with open(schema) as file:
-        schema = yaml.safe_load(file)
     try:
-        check_config(config, schema)
-        return Study.from_config(config)
+        # Snakemake has read them already, but takes the last of two equal keys.
+        for path in workflow.overwrite_configfiles:
+            read_yaml(path)
+        return parse_study(config, read_yaml(schema))
     except InputError as error:
         raise WorkflowError(str(error)) from None
 
@@ -63,9 +63,9 @@ def wildcard_patterns():
         "dataset": "|".join(STUDY.datasets),
         "source": "|".join(config["sources"]),
         "model": "cnn|fcn",
-        "augmentation": "[a-z_]+",
-        "level": number,
-        "vcp": number,
+        "augmentation": r"[a-z][a-z0-9_]*",
+        "level": number + r"(e-\d+)?",
+        "vcp": number + r"(e-\d+)?",
         "fold": r"\d+",
         "layers": r"\d",
         "learning_rate": number + r"(e-\d+)?",
@@ -224,6 +224,29 @@ def trial_settings(wildcards, input):
     return format_arguments(STUDY.settings_of_trial(trial_of(wildcards)))
 
 
+def extension_for(*names):
+    """The study's extension as an argument of a script; nothing if no name is of its making."""
+    path = STUDY.extension_for(*names)
+    return shlex.quote(f"--extension={path}") if path else ""
+
+
+def extension_of_cell(wildcards):
+    """The extension that a cell is trained with."""
+    network = STUDY.datasets[wildcards.dataset].network
+    return extension_for(wildcards.augmentation, network)
+
+
+def extension_of_evaluation(wildcards):
+    """The extension that a cell's model is made of, or its images are perturbed by."""
+    network = STUDY.datasets[wildcards.dataset].network
+    return extension_for(network, *STUDY.evaluation)
+
+
+def extension_of_network(wildcards):
+    """The extension that the networks of a data set are made by."""
+    return extension_for(STUDY.datasets[wildcards.dataset].network)
+
+
 def network_settings(wildcards):
     """The networks that learn a data set, as arguments of the script that lists their layers."""
     training = STUDY.datasets[wildcards.dataset]
@@ -276,31 +299,42 @@ def evaluation_strengths(wildcards, input):
 
 
 def source_files(dataset):
-    """Role -> path of the files that a data set is made of."""
-    files = config["sources"][dataset].get("files", {})
-    return {role: f"data/raw/{dataset}/{file['name']}" for role, file in files.items()}
+    """Role -> path of the files that a data set is made of, where they are or will be."""
+    return {
+        role: file.path or f"data/raw/{dataset}/{file.name}"
+        for role, file in files_of(config["sources"][dataset]).items()
+    }
 
 
 def raw_files(wildcards):
     return list(source_files(wildcards.dataset).values())
 
 
+def listings(wildcards):
+    """Digests of what lies in folders of images, whose own time says nothing of it."""
+    folders = filter(os.path.isdir, raw_files(wildcards))
+    return [listing_digest(folder) for folder in folders]
+
+
 def preparing_arguments(wildcards):
-    """The format of a data set, and its files with their roles."""
-    words = ["--format", config["sources"][wildcards.dataset]["format"]]
+    """The format of a data set, its files with their roles, and the names of its arrays."""
+    source = config["sources"][wildcards.dataset]
+    words = ["--format", source["format"]]
     for role, path in source_files(wildcards.dataset).items():
         words += ["--file", role, path]
+    for pair in source.get("arrays", []):
+        words += ["--arrays", *pair]
     return shlex.join(words)
 
 
 def download_arguments(wildcards):
     """Where to look for a file, and the digest of its content."""
     source = config["sources"][wildcards.source]
-    (file,) = [f for f in source["files"].values() if f["name"] == wildcards.file]
+    (file,) = [f for f in files_of(source).values() if f.name == wildcards.file]
     words = ["--name", f"{wildcards.source}/{wildcards.file}"]
     for url in source.get("urls", []):
         words += ["--url", f"{url}/{wildcards.file}"]
-    words += ["--sha256", file["sha256"]]
+    words += ["--sha256", file.sha256]
     # Mirrors differ in the gzip headers of IDX files, not in what they unpack to.
     words += ["--content", "gunzipped" if source["format"] == "idx" else "raw"]
     if config["mirror"]:

@@ -27,5 +27,6 @@ rule prepare:
         "../../envs/data.yaml"
     params:
         arguments=preparing_arguments,
+        listings=listings,
     shell:
         'python "$FREECONV/scripts/prepare.py" {params.arguments} --output {output:q} 2> {log:q}'

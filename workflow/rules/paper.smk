@@ -71,9 +71,10 @@ rule networks:
         "../../envs/train.yaml"
     params:
         settings=network_settings,
+        extension=extension_of_network,
     shell:
         'python "$FREECONV/scripts/networks.py" --dataset {wildcards.dataset:q} --data {input:q} '
-        "{params.settings} --output {output:q} 2> {log:q}"
+        "{params.settings} {params.extension} --output {output:q} 2> {log:q}"
 
 
 rule examples:
@@ -88,9 +89,10 @@ rule examples:
     params:
         edge_noise=STUDY.protocol.edge_noise,
         backend=STUDY.backend,
+        extension=extension_for(*STUDY.augmentations),
     shell:
         'python "$FREECONV/scripts/examples.py" --dataset {wildcards.dataset:q} --data {input:q} '
-        "--edge-noise {params.edge_noise:q} --backend {params.backend:q} "
+        "--edge-noise {params.edge_noise:q} --backend {params.backend:q} {params.extension} "
         "--output {output:q} 2> {log:q}"
 
 
