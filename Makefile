@@ -20,6 +20,7 @@ demo: STUDY = config/demo.yaml
 demo: study ## Train the demo, a study of embedded digits; ends with tables and figures
 
 study: $(VENV)/workflow ## Run the study STUDY=config/....yaml
+	@PYTHONPATH=src $(BIN)/python scripts/check.py $(STUDY)
 	$(SNAKEMAKE) --configfile $(STUDY)
 
 report: $(VENV)/workflow ## Write the report of STUDY, once it has run, report.html

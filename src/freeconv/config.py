@@ -21,12 +21,13 @@ class _Loader(yaml.SafeLoader):
         keys = set()
         for key, _ in node.value:
             # `<<` takes over the keys of another mapping, and may do so more than once.
-            if key.tag != "tag:yaml.org,2002:merge" and (key.tag, key.value) in keys:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            if (key.tag, key.value) in keys:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key.value} is there twice; remove one", key.start_mark
                 )
-            if isinstance(key, yaml.ScalarNode):
-                keys.add((key.tag, key.value))
+            keys.add((key.tag, key.value))
         return super().construct_mapping(node, deep)
 
 
@@ -57,13 +58,29 @@ def read_yaml(path):
     return mapping
 
 
+def merge(base, study):
+    """The configuration that a study makes of another one, as Snakemake merges them.
+
+    Args:
+        base: mapping, read before the study.
+        study: mapping, whose values go before those of `base`, mapping by mapping.
+    """
+    merged = dict(base)
+    for key, value in study.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = merge(base[key], value) if both else value
+    return merged
+
+
 def _parse_yaml(path, text):
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{path}, line {mark.line + 1}, column {mark.column + 1}"
-        why = ", ".join(filter(None, (error.context, error.problem)))
+        why = error.problem or error.context
+        if error.problem and error.context and error.context_mark:
+            why += f" ({error.context} of line {error.context_mark.line + 1})"
         raise InputError(f"{where}: not valid YAML: {why}") from None
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML: {error}") from None

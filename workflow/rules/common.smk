@@ -72,7 +72,7 @@ def wildcard_patterns():
         "statistic": "|".join(catalogue.STATISTICS),
         "table": "[a-z0-9_]+",
         "figure": "[a-z0-9_]+",
-        "file": r"[^/]+",
+        "file": r"[A-Za-z0-9][A-Za-z0-9._-]*",
     }
 
 
