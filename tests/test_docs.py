@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -106,12 +107,15 @@ def test_a_study_of_ones_own_runs_to_the_end(snakemake, own_study):
 
     rerun = snakemake(own_study, "--configfile", own_study / "shapes.yaml", "--dry-run")
     assert "Nothing to be done" in rerun.stdout
+    shutil.copy(own_study / "shapes/disc/0.png", own_study / "shapes/disc/another.png")
+    rerun = snakemake(own_study, "--configfile", own_study / "shapes.yaml", "--dry-run")
+    assert "prepare" in rerun.stdout
 
 
 def test_the_sources_of_the_documentation_are_as_they_must_be(read_config, schema):
     text = (ROOT / "docs/extending.md").read_text()
     (block,) = re.findall(r"^For instance\n\n((?:    .*\n)+)", text, re.MULTILINE)
-    sources = yaml.safe_load(block.replace("...", "0" * 64))["sources"]
+    sources = yaml.safe_load(block.replace("...", "a" * 64))["sources"]
     config = read_config()
     config["sources"] |= sources
     config["datasets"] = dict.fromkeys(sources, config["datasets"]["digits"])
