@@ -65,6 +65,11 @@ def test_other_data_sets_need_a_configuration_alone(snakemake, schema, tmp_path,
         np.testing.assert_array_equal(records["label"], LABELS)
 
 
+def counts_of_jobs(text):
+    """Rule -> number of jobs that a dry run announces."""
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", text, re.MULTILINE)}
+
+
 @pytest.fixture
 def own_study(tmp_path):
     """A folder with the files of docs/extending.md, and the images that one of them draws."""
@@ -109,7 +114,9 @@ def test_a_study_of_ones_own_runs_to_the_end(snakemake, own_study):
     assert "Nothing to be done" in rerun.stdout
     shutil.copy(own_study / "shapes/disc/0.png", own_study / "shapes/disc/another.png")
     rerun = snakemake(own_study, "--configfile", own_study / "shapes.yaml", "--dry-run")
-    assert "prepare" in rerun.stdout
+    assert (
+        counts_of_jobs(rerun.stdout).items() >= {"prepare": 1, "folds": 1, "train_cell": 4}.items()
+    )
 
 
 def test_the_sources_of_the_documentation_are_as_they_must_be(read_config, schema):

@@ -5,7 +5,8 @@ import os
 import pytest
 
 from freeconv.errors import InputError
-from freeconv.sources import check_source, files_of, listing_digest
+from freeconv.sources import check_source, files_of, local_digest
+from freeconv.study import Study
 
 DIGEST = "0" * 64
 DOWNLOADED = {"name": "images.zip", "sha256": DIGEST}
@@ -66,16 +67,53 @@ def test_a_path_goes_before_a_download():
     assert files["archive"].name is None
 
 
-def test_a_listing_changes_with_the_files(tmp_path):
+def test_a_digest_is_that_of_the_content(tmp_path):
+    def digest():
+        return local_digest({"format": "folder", "path": str(tmp_path)})
+
     image = tmp_path / "a/1.png"
     image.parent.mkdir()
     image.write_bytes(b"12")
-    digests = [listing_digest(tmp_path)]
-    assert listing_digest(tmp_path) == digests[0]
-    (tmp_path / "a/2.png").write_bytes(b"12")
-    digests.append(listing_digest(tmp_path))
+    digests = [digest()]
     os.utime(image, (1, 1))
-    digests.append(listing_digest(tmp_path))
+    assert digest() == digests[0]
+    (tmp_path / "a/2.png").write_bytes(b"12")
+    digests.append(digest())
+    image.write_bytes(b"13")
+    digests.append(digest())
     image.rename(tmp_path / "a/3.png")
-    digests.append(listing_digest(tmp_path))
-    assert len(set(digests)) == 4
+    digests.append(digest())
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a/2.png").rename(tmp_path / "b/2.png")
+    digests.append(digest())
+    assert len(set(digests)) == 5
+
+
+def test_of_one_file_too(tmp_path):
+    source = {"format": "npz", "path": str(tmp_path / "a.npz")}
+    assert local_digest(source) == ""
+    (tmp_path / "a.npz").write_bytes(b"1")
+    one = local_digest(source)
+    (tmp_path / "a.npz").write_bytes(b"2")
+    assert len({one, local_digest(source), ""}) == 3
+
+
+def test_what_is_downloaded_has_no_local_digest():
+    assert local_digest({"files": {"archive": DOWNLOADED}}) == ""
+
+
+def test_places_do_not_count_for_results(read_config):
+    """Where files lie, here or elsewhere, is no part of what a result was computed from."""
+    config = read_config("tests/smoke.yaml")
+
+    def digest(source):
+        config["sources"]["digits"] = source
+        return Study.from_config(config).sources["digits"]
+
+    assert digest({"format": "npz", "path": "a"}) == digest({"format": "npz", "path": "b"})
+    files = {"archive": {"path": "a"}}, {"archive": {"path": "b"}}
+    assert len({digest({"format": "npz", "files": file}) for file in files}) == 1
+    downloaded = {"format": "npz", "files": {"archive": DOWNLOADED}}
+    other = {"format": "npz", "files": {"archive": DOWNLOADED | {"sha256": "1" * 64}}}
+    assert digest(downloaded) != digest(other)
+    assert digest(downloaded) == digest(downloaded | {"urls": ["https://localhost"]})

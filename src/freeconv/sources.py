@@ -51,21 +51,32 @@ def files_of(source):
     return files
 
 
-def listing_digest(folder):
-    """A digest of the names, sizes and times of the images of a folder.
+def local_digest(source):
+    """A digest of what the files of a source that are on this machine hold.
 
     Args:
-        folder: path of a folder of folders, see `pictures.read_folder`.
+        source: see `files_of`.
 
     Returns:
-        64 hexadecimal digits; others once a file is added, removed, renamed or written.
+        16 hexadecimal digits; an empty text if all files are downloaded, or one is not there.
     """
-    lines = []
-    for path in Path(folder).glob("*/*"):
-        status = path.stat()
-        name = path.relative_to(folder)
-        lines.append(f"{name}/{status.st_size}/{status.st_mtime_ns}")
-    return hashlib.sha256("\n".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()
+    paths = [Path(file.path) for file in files_of(source).values() if file.path]
+    if not paths or not all(path.exists() for path in paths):
+        return ""
+    digests = [_content_digest(file) for path in paths for file in _files(path)]
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
+
+
+def _files(path):
+    """A file itself; the files of a folder of classes, see `pictures.read_folder`."""
+    return sorted(path.glob("*/*")) if path.is_dir() else [path]
+
+
+def _content_digest(path):
+    if not path.is_file():
+        return path.name
+    with path.open("rb") as file:
+        return f"{path.parent.name}/{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def check_source(dataset, source):

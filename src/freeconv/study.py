@@ -390,7 +390,13 @@ class Study:
 
 def _source_digest(source):
     """16 hexadecimal digits of a data set's source, but for the places it can be had from."""
-    content = {key: value for key, value in source.items() if key != "urls"}
+    content = {key: value for key, value in source.items() if key not in ("urls", "path")}
+    if "files" in content:
+        files = content["files"].items()
+        content["files"] = {
+            role: {key: value for key, value in file.items() if key != "path"}
+            for role, file in files
+        }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from functools import cache
 
 from snakemake.exceptions import WorkflowError
 
@@ -24,7 +25,7 @@ from freeconv import catalogue
 from freeconv.arguments import format_arguments, format_value
 from freeconv.config import parse_study, read_yaml
 from freeconv.errors import InputError
-from freeconv.sources import files_of, listing_digest
+from freeconv.sources import files_of, local_digest
 from freeconv.study import Cell, Trial
 
 # The folder of a cell; its wildcards are the identity of the cell.
@@ -207,6 +208,7 @@ def fold_settings(wildcards):
     words = []
     for name, value in STUDY.folds_of(wildcards.dataset).items():
         words += [f"--{name}", str(value)]
+    words += ["--local", local_content(wildcards.dataset)]
     return shlex.join(words)
 
 
@@ -310,10 +312,15 @@ def raw_files(wildcards):
     return list(source_files(wildcards.dataset).values())
 
 
-def listings(wildcards):
-    """Digests of what lies in folders of images, whose own time says nothing of it."""
-    folders = filter(os.path.isdir, raw_files(wildcards))
-    return [listing_digest(folder) for folder in folders]
+@cache
+def local_content(dataset):
+    """A digest of the files of a data set that are here already; empty if there are none."""
+    return local_digest(config["sources"][dataset])
+
+
+def content_of_files(wildcards):
+    """By which Snakemake sees that images changed: the time of a folder says nothing of them."""
+    return local_content(wildcards.dataset)
 
 
 def preparing_arguments(wildcards):

@@ -29,7 +29,13 @@ def fold_digests(dataset):
     except (FileNotFoundError, InputError):
         return {}
     made = {name: header.get(name) for name in ("count", "method", "seed", "source")}
-    return header["data"] if made == STUDY.folds_of(dataset) else {}
+    if made != STUDY.folds_of(dataset):
+        return {}
+    local = local_content(dataset)
+    if local and header.get("local") != local:
+        # Not prepared yet: all that is known is that no result is of these images.
+        return dict.fromkeys(map(str, range(STUDY.folds.count)), local)
+    return header["data"]
 
 
 @cache
