@@ -64,7 +64,7 @@ def main(arguments):
         request["seed"],
     )
     run = {
-        **describe_run(settings, splits, device, evaluation_code(settings)),
+        **describe_run(settings, splits, device, evaluation_code(settings, arguments.extension)),
         "training": training_identity(training),
         "evaluation": request,
     }

@@ -50,7 +50,7 @@ def main(arguments):
     from freeconv.training import train_cell
 
     splits = read_splits(arguments.data, arguments.folds, settings.fold)
-    run = describe_run(settings, splits, device, training_code(settings))
+    run = describe_run(settings, splits, device, training_code(settings, arguments.extension))
     checkpoint = None
     if arguments.checkpoint:
         checkpoint = Checkpoint(arguments.checkpoint, run, arguments.checkpoint_seconds)

@@ -12,6 +12,7 @@ from freeconv.config import parse_study
 from freeconv.engine import Condition, Evaluator, Trainer, on_device
 from freeconv.errors import InputError
 from freeconv.examples import perturbed_images
+from freeconv.fingerprints import evaluation_code, training_code
 from freeconv.models import build_model
 
 IMPORTS = """\
@@ -343,3 +344,30 @@ def test_the_schema_itself_stays_as_it_is(config, schema):
     before = repr(schema)
     parse_study(config, schema)
     assert repr(schema) == before
+
+
+def test_results_record_the_code_of_the_extension(config, schema, write):
+    study = parse_study(config, schema)
+    cell = study.cells()[0]
+    settings = study.settings_of(cell)
+    path = write(TINY)
+    plain = training_code(settings)
+    first = training_code(settings, path)
+    assert plain.items() < first.items()
+    assert first.keys() - plain.keys() == {"extension"}
+    assert evaluation_code(settings, path)["extension"] == first["extension"]
+    assert training_code(settings, write("# A comment.", TINY)) == first
+    assert training_code(settings, write(TINY.replace("5", "6"))) != first
+
+
+def test_which_jobs_need_the_extension(config, schema):
+    config["augmentations"]["brightness"] = [0.4]
+    study = parse_study(config, schema)
+    by_kind = {cell.augmentation: study.settings_of(cell) for cell in study.cells()}
+    path = config["extension"]
+    assert study.extension_of_training(by_kind["brightness"]) == path
+    assert study.extension_of_training(by_kind["translation"]) is None
+    assert study.extension_of_evaluation(by_kind["brightness"]) is None
+    config["evaluation"]["brightness"] = [0.4]
+    study = parse_study(config, schema)
+    assert study.extension_of_evaluation(by_kind["translation"]) == path

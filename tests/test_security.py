@@ -98,13 +98,14 @@ def test_what_is_quoted_elsewhere_goes_through_shlex():
     functions = dict(re.findall(r"^def (\w+)\(.*\n((?: .*\n|\n)+)", text, re.MULTILINE))
     for name in (
         *("fold_settings", "network_settings", "evaluation_strengths", "preparing_arguments"),
-        *("download_arguments", "overview_settings", "extension_for"),
+        *("download_arguments", "overview_settings", "extension_argument"),
     ):
         assert re.search(r"return shlex\.(join|quote)\(", functions[name]), name
     for name in ("cell_settings", "trial_settings"):
         assert "return format_arguments(" in functions[name]
-    for name in ("extension_of_cell", "extension_of_evaluation", "extension_of_network"):
-        assert "return extension_for(" in functions[name]
+    extensions = ("extension_of_cell", "extension_of_trial", "extension_of_evaluation")
+    for name in (*extensions, "extension_input"):
+        assert "return extension_argument(" in functions[name]
 
 
 # Each would leave a file if a shell or Python ever ran it.

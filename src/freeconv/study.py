@@ -323,6 +323,14 @@ class Study:
         own = {*self.extension.augmentations, *self.extension.networks}
         return self.extension.path if own & set(names) else None
 
+    def extension_of_training(self, settings):
+        """The path of the extension, if a cell of these `CellSettings` is trained by it."""
+        return self.extension_for(settings.augmentation, settings.network)
+
+    def extension_of_evaluation(self, settings):
+        """The path of the extension, if a cell of these `CellSettings` is evaluated by it."""
+        return self.extension_for(settings.network, *self.evaluation)
+
     def trials(self):
         """Every trial of the hyperparameter search, data set by data set.
 

@@ -226,27 +226,47 @@ def trial_settings(wildcards, input):
     return format_arguments(STUDY.settings_of_trial(trial_of(wildcards)))
 
 
-def extension_for(*names):
-    """The study's extension as an argument of a script; nothing if no name is of its making."""
-    path = STUDY.extension_for(*names)
+def extension_argument(path):
+    """The study's extension as an argument of a script; nothing where it is not needed."""
     return shlex.quote(f"--extension={path}") if path else ""
 
 
-def extension_of_cell(wildcards):
+# These take the inputs as argument for the same reason as the settings of cells above.
+
+
+def extension_of_cell(wildcards, input):
     """The extension that a cell is trained with."""
-    network = STUDY.datasets[wildcards.dataset].network
-    return extension_for(wildcards.augmentation, network)
+    settings = STUDY.settings_of(cell_of(wildcards))
+    return extension_argument(STUDY.extension_of_training(settings))
 
 
-def extension_of_evaluation(wildcards):
+def extension_of_trial(wildcards, input):
+    """The extension that a trial is trained with."""
+    settings = STUDY.settings_of_trial(trial_of(wildcards))
+    return extension_argument(STUDY.extension_of_training(settings))
+
+
+def extension_of_evaluation(wildcards, input):
     """The extension that a cell's model is made of, or its images are perturbed by."""
-    network = STUDY.datasets[wildcards.dataset].network
-    return extension_for(network, *STUDY.evaluation)
+    settings = STUDY.settings_of(cell_of(wildcards))
+    return extension_argument(STUDY.extension_of_evaluation(settings))
 
 
-def extension_of_network(wildcards):
-    """The extension that the networks of a data set are made by."""
-    return extension_for(STUDY.datasets[wildcards.dataset].network)
+def extension_of_networks(wildcards):
+    """The extension that the networks of a data set are made by, as the input of a rule."""
+    path = STUDY.extension_for(STUDY.datasets[wildcards.dataset].network)
+    return [path] if path else []
+
+
+def extension_of_examples(wildcards):
+    """The extension that images are augmented by, as the input of a rule."""
+    path = STUDY.extension_for(*STUDY.augmentations)
+    return [path] if path else []
+
+
+def extension_input(wildcards, input):
+    """The extension of a rule's input as an argument of its script."""
+    return extension_argument("".join(input.extension))
 
 
 def network_settings(wildcards):

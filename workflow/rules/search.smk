@@ -30,7 +30,7 @@ rule train_trial:
     params:
         settings=trial_settings,
         checkpoint=checkpoint_of_a_job,
-        extension=extension_of_network,
+        extension=extension_of_trial,
     shell:
         'python "$FREECONV/scripts/train.py" {params.settings} {params.extension} --data {input.data:q} '
         "--folds {input.folds:q} --device {resources.device} "
