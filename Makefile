@@ -20,6 +20,7 @@ demo: STUDY = config/demo.yaml
 demo: study ## Train the demo, a study of embedded digits; ends with tables and figures
 
 study: $(VENV)/workflow ## Run the study STUDY=config/....yaml
+	@PYTHONPATH=src $(BIN)/python scripts/check.py $(STUDY)
 	$(SNAKEMAKE) --configfile $(STUDY)
 
 # Without --nolock it would take away the lock of a Snakemake that runs the study.

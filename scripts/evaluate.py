@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from freeconv.arguments import run_script
+from freeconv.arguments import add_extension, run_script
+from freeconv.extensions import load
 
 
 def add_arguments(parser):
@@ -20,6 +21,7 @@ def add_arguments(parser):
         metavar=("PERTURBATION", "STRENGTH"),
         help="a perturbation and the strengths it is measured at; may be given several times",
     )
+    add_extension(parser)
     parser.add_argument("--seed", type=int, required=True, help="of the perturbations")
     parser.add_argument("--device", choices=["auto", "gpu", "cpu"], default="auto")
     parser.add_argument("--gpu-share", default="1/1", help="of a card, as 1/4 (default: 1/1, all)")
@@ -40,6 +42,8 @@ def main(arguments):
     training = read_header(arguments.history, HISTORY_SCHEMA)
     settings = CellSettings(**training["settings"])
     device = use_device(arguments.device, arguments.threads, settings.backend, arguments.gpu_share)
+    if arguments.extension:
+        load(arguments.extension)
 
     from freeconv.evaluation import evaluate_model, sweep_conditions
     from freeconv.models import load_model
@@ -60,7 +64,7 @@ def main(arguments):
         request["seed"],
     )
     run = {
-        **describe_run(settings, splits, device, evaluation_code(settings)),
+        **describe_run(settings, splits, device, evaluation_code(settings, arguments.extension)),
         "training": training_identity(training),
         "evaluation": request,
     }

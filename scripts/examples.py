@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from freeconv.arguments import run_script
+from freeconv.arguments import add_extension, run_script
 from freeconv.datasets import open_dataset
 from freeconv.devices import BACKENDS, use_device
+from freeconv.extensions import load
 from freeconv.files import write_parquet
 from freeconv.history import EXAMPLES_SCHEMA
 
@@ -14,11 +15,14 @@ def add_arguments(parser):
     parser.add_argument("--data", type=Path, required=True, help="prepared data set (.npy)")
     parser.add_argument("--edge-noise", choices=["paper", "published"], required=True)
     parser.add_argument("--backend", choices=BACKENDS, required=True)
+    add_extension(parser)
     parser.add_argument("--output", type=Path, required=True, help="images (.parquet)")
 
 
 def main(arguments):
     use_device("cpu", threads=1, backend=arguments.backend)
+    if arguments.extension:
+        load(arguments.extension)
     # Keras is imported once its backend is chosen.
     from freeconv.examples import example_image, example_records, perturbed_images
 

@@ -19,6 +19,7 @@ def add_arguments(parser):
     parser.add_argument("--method", choices=METHODS, required=True)
     parser.add_argument("--seed", type=int, required=True, help="of shuffled and stratified folds")
     parser.add_argument("--source", required=True, help="digest of what the data set is made of")
+    parser.add_argument("--local", default="", help="digest of its files that were here already")
     parser.add_argument("--output", type=Path, required=True, help="folds (.parquet)")
 
 
@@ -26,7 +27,7 @@ def main(arguments):
     records = open_dataset(arguments.data)
     folds = assign_folds(records["label"], arguments.count, arguments.method, arguments.seed)
     digests = {fold: make_splits(records, folds, fold).digest() for fold in range(arguments.count)}
-    made = {name: vars(arguments)[name] for name in ("count", "method", "seed", "source")}
+    made = {name: vars(arguments)[name] for name in ("count", "method", "seed", "source", "local")}
     write_parquet(fold_table(folds), arguments.output, FOLDS_SCHEMA, {**made, "data": digests})
     logging.info("%s: %d images in %d folds", arguments.output, len(folds), arguments.count)
 

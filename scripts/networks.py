@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from freeconv.arguments import run_script
+from freeconv.arguments import add_extension, run_script
 from freeconv.datasets import class_count, open_dataset
 from freeconv.devices import BACKENDS, use_device
+from freeconv.extensions import load
 from freeconv.files import write_parquet
 from freeconv.history import NETWORKS_SCHEMA
 
@@ -21,11 +22,14 @@ def add_arguments(parser):
     )
     parser.add_argument("--learning-rate", type=float, required=True)
     parser.add_argument("--backend", choices=BACKENDS, required=True)
+    add_extension(parser)
     parser.add_argument("--output", type=Path, required=True, help="layers (.parquet)")
 
 
 def main(arguments):
     use_device("cpu", threads=1, backend=arguments.backend)
+    if arguments.extension:
+        load(arguments.extension)
     # Keras is imported once its backend is chosen.
     from freeconv.architecture import network_records
 

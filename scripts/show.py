@@ -1,4 +1,4 @@
-"""Show one cell: its settings, best epoch, accuracies and curves; with --picture also as a figure."""
+"""Show one cell: settings, best epoch, accuracies and curves; with --picture also as a figure."""
 
 import os
 import shutil

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from freeconv.arguments import add_arguments as add_settings
-from freeconv.arguments import parse_settings, run_script
+from freeconv.arguments import add_extension, parse_settings, run_script
+from freeconv.extensions import load
 from freeconv.study import CellSettings
 
 
 def add_arguments(parser):
     add_settings(parser, CellSettings)
+    add_extension(parser)
     parser.add_argument("--data", type=Path, required=True, help="prepared data set (.npy)")
     parser.add_argument("--folds", type=Path, required=True, help="folds (.parquet)")
     parser.add_argument("--device", choices=["auto", "gpu", "cpu"], default="auto")
@@ -36,6 +38,8 @@ def main(arguments):
 
     settings = parse_settings(CellSettings, arguments)
     device = use_device(arguments.device, arguments.threads, settings.backend, arguments.gpu_share)
+    if arguments.extension:
+        load(arguments.extension)
 
     from freeconv.checkpoint import Checkpoint
     from freeconv.files import whole_file, write_parquet
@@ -46,7 +50,7 @@ def main(arguments):
     from freeconv.training import train_cell
 
     splits = read_splits(arguments.data, arguments.folds, settings.fold)
-    run = describe_run(settings, splits, device, training_code(settings))
+    run = describe_run(settings, splits, device, training_code(settings, arguments.extension))
     checkpoint = None
     if arguments.checkpoint:
         checkpoint = Checkpoint(arguments.checkpoint, run, arguments.checkpoint_seconds)

@@ -68,6 +68,24 @@ def test_figures_of_a_study(changes, absent):
     assert set(catalogue.figures_of(study(**changes), "mnist")) == ALL_FIGURES - absent
 
 
+def test_augmentations_of_a_studys_own_have_figures_and_a_table():
+    own = study(augmentations={"shear": LEVELS}, models=("fcn",), vcp=None)
+    figures = catalogue.figures_of(own, "mnist")
+    assert {"shear_examples", "six_panels_fcn_shear"} <= set(figures)
+    assert "six_panels_cnn_shear" not in figures
+    assert catalogue.tables_of(own) == ["own_shear"]
+    for name in ("shear_examples", "six_panels_fcn_shear"):
+        assert catalogue.figure(name).needs.augmentation == "shear"
+        text = caption("figure.rst", figure=name, dataset="digits")
+        assert "shear" in text
+        assert "Counterpart" not in text
+    assert "published" not in caption("figure.rst", figure="six_panels_fcn_shear", dataset="digits")
+    assert catalogue.table("own_shear").needs.augmentation == "shear"
+    text = caption("table.rst", table="own_shear", statistic="pooled_median")
+    assert "level of shear" in text
+    assert "Counterpart" not in text
+
+
 def test_data_sets_without_published_numbers_have_no_figure_of_them():
     of_digits = catalogue.figures_of(study(datasets={"digits": None}), "digits")
     assert set(of_digits) == ALL_FIGURES - {"published_numbers"}

@@ -4,12 +4,14 @@ import gzip
 import io
 import struct
 import tarfile
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from freeconv import datasets
+from freeconv import archives, datasets
 from freeconv.datasets import DataFileError
 
 RNG = np.random.default_rng(0)
@@ -189,6 +191,13 @@ class TestIdx:
         with pytest.raises(DataFileError, match=r"wrong-ubyte\.gz: "):
             datasets.read_idx(path)
 
+    def test_decompression_bombs_are_refused(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(archives, "RATIO_FROM", 2**20)
+        bomb = tmp_path / "bomb-ubyte.gz"
+        bomb.write_bytes(gzip.compress(idx(np.zeros((2**23,), np.uint8))))
+        with pytest.raises(DataFileError, match=r"bomb-ubyte\.gz: unpacks to more than \d+ bytes"):
+            datasets.read_idx(bomb)
+
     def test_missing_file(self, tmp_path):
         with pytest.raises(FileNotFoundError):
             datasets.read_idx(tmp_path / "none")
@@ -314,9 +323,118 @@ class TestCifar10:
         with pytest.raises(DataFileError, match=r"cifar\.tar\.gz: .*damaged"):
             datasets.read_cifar10(path, member_records=self.count)
 
+    def test_a_wrong_checksum_is_noticed(self, tmp_path, members):
+        self.read(tmp_path, members)
+        path = tmp_path / "cifar.tar.gz"
+        path.write_bytes(path.read_bytes()[:-8] + bytes(8))
+        with pytest.raises(DataFileError, match=r"cifar\.tar\.gz: .*damaged"):
+            datasets.read_cifar10(path, member_records=self.count)
+
     @pytest.mark.parametrize("content", [b"", b"text", gzip.compress(b"text" * 300)])
     def test_foreign_files_are_refused(self, tmp_path, content):
         path = tmp_path / "cifar.tar.gz"
         path.write_bytes(content)
         with pytest.raises(DataFileError, match=r"cifar\.tar\.gz: not a \.tar\.gz file"):
             datasets.read_cifar10(path)
+
+
+class TestNpz:
+    def read(self, folder, options=None, **arrays):
+        path = folder / "images.npz"
+        np.savez_compressed(path, **arrays)
+        return datasets.read_npz(path, **options or {})
+
+    @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+    @pytest.mark.parametrize(("x", "y"), [("images", "labels"), ("x", "y")])
+    def test_reads(self, tmp_path, save, x, y):
+        save(tmp_path / "images.npz", **{x: IMAGES, y: LABELS, "other": [1.5]})
+        images, labels = datasets.read_npz(tmp_path / "images.npz")
+        assert images.dtype == labels.dtype == np.uint8
+        np.testing.assert_array_equal(images, IMAGES)
+        np.testing.assert_array_equal(labels, LABELS)
+
+    def test_gray_images_may_lack_channels_and_labels_be_a_column(self, tmp_path):
+        arrays = {"x": IMAGES[..., 0], "y": LABELS[:, np.newaxis]}
+        images, labels = self.read(tmp_path, **arrays)
+        np.testing.assert_array_equal(images, IMAGES[..., :1])
+        np.testing.assert_array_equal(labels, LABELS)
+
+    def test_order_of_columns_in_memory_does_not_matter(self, tmp_path):
+        images, _ = self.read(tmp_path, x=np.asfortranarray(IMAGES), y=LABELS)
+        np.testing.assert_array_equal(images, IMAGES)
+
+    def test_parts_are_joined(self, tmp_path):
+        parts = {"x_train": IMAGES[:5], "y_train": LABELS[:5]}
+        parts |= {"x_test": IMAGES[5:], "y_test": LABELS[5:]}
+        for options in ({}, {"arrays": [["x_train", "y_train"], ["x_test", "y_test"]]}):
+            images, labels = self.read(tmp_path, options, **parts)
+            np.testing.assert_array_equal(images, IMAGES)
+            np.testing.assert_array_equal(labels, LABELS)
+
+    @pytest.mark.parametrize(
+        ("arrays", "message"),
+        [
+            (
+                {"a": IMAGES, "y": LABELS},
+                r"images\.npz: holds the arrays a, y; expected .*`arrays`",
+            ),
+            ({"x": IMAGES / 255, "y": LABELS}, r"x is float64 .* expected uint8 \(0 to 255\)"),
+            ({"x": IMAGES[..., :2], "y": LABELS}, r"x is uint8 of shape \(7, 5, 6, 2\)"),
+            ({"x": IMAGES[0, 0], "y": LABELS}, r"x is uint8 of shape \(6, 3\)"),
+            ({"x": IMAGES, "y": LABELS[1:]}, r"y is int64 of shape \(6,\); expected .*\(7,\)"),
+            ({"x": IMAGES, "y": LABELS / 1}, "y is float64"),
+            ({"x": IMAGES, "y": LABELS - 1}, "y must be labels from 0 to 255"),
+            ({"x": IMAGES, "y": LABELS + 253}, "y must be labels from 0 to 255"),
+            ({"x": IMAGES[:0], "y": LABELS[:0]}, "y must be labels .* at least one"),
+            (
+                {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES[:, 1:], "y_test": LABELS},
+                "images of 4x6x3 in x_test, but those of x_train have 5x6x3",
+            ),
+        ],
+    )
+    def test_refuses(self, tmp_path, arrays, message):
+        with pytest.raises(DataFileError, match=message):
+            self.read(tmp_path, **arrays)
+
+    def test_named_arrays_must_be_there(self, tmp_path):
+        with pytest.raises(DataFileError, match="lacks the array labels; it holds x, y"):
+            self.read(tmp_path, {"arrays": [["x", "labels"]]}, x=IMAGES, y=LABELS)
+
+    def test_pickles_are_refused_without_a_look(self, tmp_path):
+        path = tmp_path / "images.npz"
+        np.savez(path, allow_pickle=True, images=np.array([Harmful(tmp_path / "harm")]), labels=[0])
+        with pytest.raises(DataFileError, match=r"'images\.npy': holds Python objects"):
+            datasets.read_npz(path)
+        assert not (tmp_path / "harm").exists()
+
+    def test_stated_sizes_are_not_believed(self, tmp_path):
+        header = io.BytesIO()
+        shape = {"descr": "|u1", "fortran_order": False, "shape": (2**40, 28, 28)}
+        np.lib.format.write_array_header_1_0(header, shape)
+        with zipfile.ZipFile(tmp_path / "images.npz", "w") as archive:
+            archive.writestr("images.npy", header.getvalue() + bytes(10))
+        with pytest.raises(DataFileError, match=r"'images\.npy': states the shape .* but holds 10"):
+            datasets.read_npz(tmp_path / "images.npz")
+
+    @pytest.mark.parametrize("content", [b"", b"text", b"\x93NUMPY\x01\x00", b"\x93NUMPY\x09\x00"])
+    def test_foreign_arrays_are_refused(self, tmp_path, content):
+        with zipfile.ZipFile(tmp_path / "images.npz", "w") as archive:
+            archive.writestr("images.npy", content)
+        with pytest.raises(DataFileError, match=r"'images\.npy': not an array of NumPy"):
+            datasets.read_npz(tmp_path / "images.npz")
+
+
+class Harmful:
+    """Unpickling it makes a folder."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.mkdir, (self.path,)
+
+
+def test_the_harmful_pickle_would_do_harm(tmp_path):
+    np.savez(tmp_path / "a.npz", allow_pickle=True, a=np.array([Harmful(tmp_path / "harm")]))
+    np.load(tmp_path / "a.npz", allow_pickle=True)["a"]
+    assert (tmp_path / "harm").is_dir()

@@ -4,17 +4,20 @@ import doctest
 import gzip
 import hashlib
 import re
+import shutil
 import struct
 import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
 
-from freeconv.config import check_config
+from freeconv.config import check_config, parse_study
 from freeconv.datasets import open_dataset
+from freeconv.files import read_metadata
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (24, 28, 28), np.uint8)
 LABELS = np.tile(np.arange(8, dtype=np.uint8), 3)
@@ -191,3 +194,76 @@ def test_the_site_is_built_without_a_warning_and_loads_nothing(tmp_path):
         assert not re.findall(r"<(?:script|link|img)\b[^>]*(?:src|href)=\"(?:https?:)?//", html)
     reference = (tmp_path / "reference.html").read_text(encoding="utf-8")
     assert 'id="freeconv.layers.FreeConv2D"' in reference
+
+
+def counts_of_jobs(text):
+    """Rule -> number of jobs that a dry run announces."""
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", text, re.MULTILINE)}
+
+
+@pytest.fixture
+def own_study(tmp_path):
+    """A folder with the files of docs/extending.md, and the images that one of them draws."""
+    text = (ROOT / "docs/extending.md").read_text()
+    files = dict(re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", text, re.DOTALL))
+    assert sorted(files) == ["brightness.py", "draw.py", "shapes.yaml"]
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    subprocess.run([sys.executable, "draw.py"], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def test_a_study_of_ones_own_runs_to_the_end(snakemake, own_study):
+    run = snakemake(own_study, "--configfile", own_study / "shapes.yaml")
+    assert run.returncode == 0, run.stdout
+    results = own_study / "results/shapes"
+    records = open_dataset(own_study / "data/shapes.npy")
+    assert records["image"].shape == (120, 16, 16, 1)
+    assert records["label"][:6].tolist() == [0, 1, 2, 0, 1, 2]
+    assert "class 1: disc" in (own_study / "logs/prepare/shapes.log").read_text()
+
+    history = pd.read_parquet(results / "history.parquet")
+    cells = {"none": 2, "brightness": 2}
+    assert history.groupby("augmentation")["seed"].nunique().to_dict() == cells
+    trained = history[history["epoch"] > 0].groupby(["model", "level"])["loss"]
+    assert (trained.last() < trained.first()).all()
+    evaluation = pd.read_parquet(results / "evaluation.parquet")
+    assert set(evaluation.loc[evaluation["perturbation"] == "brightness", "strength"]) == {0.2}
+    networks = pd.read_parquet(results / "networks/shapes.parquet")
+    assert networks.loc[networks["kind"] == "free_convolution", "units"].tolist() == [8, 16]
+    cell = results / "cells/shapes/fcn/brightness-0.3/vcp-0/fold-0/history.parquet"
+    assert read_metadata(cell)["settings"]["network"] == "tiny"
+
+    listed = re.findall(r"`(figures/\S+|tables/\S+)`", (ROOT / "docs/extending.md").read_text())
+    assert len(listed) == 3
+    for place in [*listed, "figures/shapes/six_panels_fcn_brightness"]:
+        suffix = ".png" if place.startswith("figures") else ".md"
+        path = results / (place.replace("<statistic>", "pooled_median") + suffix)
+        assert path.stat().st_size > 0
+
+    rerun = snakemake(own_study, "--configfile", own_study / "shapes.yaml", "--dry-run")
+    assert "Nothing to be done" in rerun.stdout
+    shutil.copy(own_study / "shapes/disc/0.png", own_study / "shapes/disc/another.png")
+    rerun = snakemake(own_study, "--configfile", own_study / "shapes.yaml", "--dry-run")
+    jobs = counts_of_jobs(rerun.stdout)
+    assert (jobs["prepare"], jobs["folds"], jobs["train_cell"]) == (1, 1, 4)
+    (own_study / "shapes/disc/another.png").unlink()
+
+    # Of another extension are all networks of it, and no cell if its code is the same.
+    code = (own_study / "brightness.py").read_text()
+    (own_study / "brightness.py").write_text(f"# A comment.\n{code}")
+    rerun = snakemake(own_study, "train", "--configfile", own_study / "shapes.yaml", "--dry-run")
+    assert "Nothing to be done" in rerun.stdout
+    (own_study / "brightness.py").write_text(code.replace("hidden=32", "hidden=33"))
+    rerun = snakemake(own_study, "train", "--configfile", own_study / "shapes.yaml", "--dry-run")
+    assert counts_of_jobs(rerun.stdout)["train_cell"] == 4
+
+
+def test_the_sources_of_the_documentation_are_as_they_must_be(read_config, schema):
+    text = (ROOT / "docs/extending.md").read_text()
+    (block,) = re.findall(r"^For instance\n\n((?:    .*\n)+)", text, re.MULTILINE)
+    sources = yaml.safe_load(block.replace("...", "a" * 64))["sources"]
+    config = read_config()
+    config["sources"] |= sources
+    config["datasets"] = dict.fromkeys(sources, config["datasets"]["digits"])
+    assert parse_study(config, schema).datasets.keys() == sources.keys()

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
+from freeconv import archives
 from freeconv.download import DownloadError, Patience, fetch
 
 CONTENT = np.random.default_rng(0).bytes(50_000)
@@ -350,6 +351,14 @@ class TestGunzipped:
     def test_wrong_content_is_refused(self, get, server, destination, body, message):
         server.replies = [lambda handler: send(handler, body)]
         with pytest.raises(DownloadError, match=message):
+            get(content="gunzipped")
+        assert files(destination) == []
+
+    def test_decompression_bombs_are_refused(self, get, server, destination, monkeypatch):
+        monkeypatch.setattr(archives, "RATIO_FROM", 2**20)
+        bomb = gzip.compress(bytes(2**23))
+        server.replies = [lambda handler: send(handler, bomb)]
+        with pytest.raises(DownloadError, match=r"unpacks to more than \d+ bytes; refused"):
             get(content="gunzipped")
         assert files(destination) == []
 

@@ -39,6 +39,9 @@ def _layer_record(layer):
         kind = "free_convolution" if isinstance(layer, FreeConv2D) else "convolution"
         size, stride = layer.kernel_size[0], layer.strides[0]
         shape = layer.output.shape[1:]
+    elif not isinstance(layer, keras.layers.Dense):
+        kind, size, stride = "other", 0, 0
+        shape = (1, 1, *layer.output.shape[1:])[-3:]
     else:
         kind = "softmax" if layer.activation is keras.activations.softmax else "dense"
         size = stride = 0

@@ -43,6 +43,13 @@ def add_arguments(parser, cls):
         )
 
 
+def add_extension(parser):
+    """Add the argument of the file with augmentations and networks of a study's own."""
+    parser.add_argument(
+        "--extension", type=Path, help="Python file with augmentations and networks of its own"
+    )
+
+
 def add_table_files(parser, flag):
     """Add the argument of the files that a table is written to, one a format."""
     parser.add_argument(

@@ -14,6 +14,9 @@ import math
 import keras
 from keras import ops
 
+from freeconv.errors import InputError
+from freeconv.extensions import own_augmentation
+
 AUGMENTATIONS = ("none", "translation", "rotation", "noise", "edge_noise")
 """What training images may undergo."""
 
@@ -32,8 +35,8 @@ def augment(images, kind, level, seed, edge_noise="paper"):
 
     Args:
         images: Float tensor of images.
-        kind: One of `AUGMENTATIONS` or `PERTURBATIONS`. `"none"` and `"clean"` return the images
-            as they are.
+        kind: One of `AUGMENTATIONS` or `PERTURBATIONS`, or registered by an extension. `"none"`
+            and `"clean"` return the images as they are.
         level: Strength, a number or a scalar tensor. Translation: largest shift as a share of
             width and height. Rotation: largest angle as a share of 360 degrees (45 degrees are
             0.125). Noise and edge noise: standard deviation, in units of the pixel values. Not
@@ -52,6 +55,7 @@ def augment(images, kind, level, seed, edge_noise="paper"):
 
     Raises:
         ValueError: If `kind` or `edge_noise` is unknown, or `images` does not have four axes.
+        InputError: If an extension's augmentation gives images of another shape or dtype.
 
     Example:
         >>> seed = keras.random.SeedGenerator(0)
@@ -73,8 +77,24 @@ def augment(images, kind, level, seed, edge_noise="paper"):
         return add_edge_noise(images, level, seed, form=edge_noise)
     if kind == "quadrant_swap":
         return swap_quadrants(images)
+    if own_augmentation(kind):
+        return _augment_by(own_augmentation(kind), images, kind, level, seed)
     allowed = ", ".join(dict.fromkeys(AUGMENTATIONS + PERTURBATIONS))
     raise ValueError(f"Unknown augmentation `kind`: {kind!r}. Expected one of: {allowed}.")
+
+
+def _augment_by(function, images, kind, level, seed):
+    """Augments by a function of an extension, and checks what it gives."""
+    generator = keras.random.SeedGenerator(seed) if isinstance(seed, int) else seed
+    augmented = function(images, level, generator)
+    found = tuple(augmented.shape), keras.backend.standardize_dtype(augmented.dtype)
+    expected = tuple(images.shape), keras.backend.standardize_dtype(images.dtype)
+    if found != expected:
+        raise InputError(
+            f"augmentation {kind}: gives images {found[0]} of {found[1]}; expected "
+            f"{expected[0]} of {expected[1]}, as it was given"
+        )
+    return augmented
 
 
 def draw_shifts(level, batch, height, width, seed):

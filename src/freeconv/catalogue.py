@@ -10,6 +10,7 @@ Neural Networks 126 (2020).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -293,6 +294,54 @@ FINDINGS = ("comparison", "conclusions")
 """Tables that set a study beside the paper: its numbers, and its conclusions."""
 
 
+def augmentation_title(name: str) -> str:
+    """Returns the title of an augmentation; one of an extension is called by its name."""
+    return AUGMENTATIONS.get(name, name.replace("_", " ").capitalize())
+
+
+def own_augmentations(study: Study) -> list[str]:
+    """Returns the augmentations of a study that its extension brings."""
+    return [name for name in study.augmentations if name not in AUGMENTATIONS]
+
+
+def own_figures(augmentation: str) -> list[Figure]:
+    """Returns the figures of an augmentation that an extension brings."""
+    title = augmentation_title(augmentation).lower()
+    examples = Figure(
+        name=f"{augmentation}_examples",
+        kind="examples",
+        title=f"Examples of {title}",
+        paper="",
+        frame="examples",
+        needs=Needs(augmentation=augmentation),
+    )
+    return [
+        examples,
+        *(
+            Figure(
+                name=f"six_panels_{model}_{augmentation}",
+                kind="six_panels",
+                title=f"Accuracy over epochs, {MODELS[model]} by level of {title}",
+                paper="",
+                frame="history",
+                needs=Needs(model=model, augmentation=augmentation),
+            )
+            for model in MODELS
+        ),
+    ]
+
+
+def own_table(augmentation: str) -> Table:
+    """Returns the table of an augmentation that an extension brings."""
+    return Table(
+        name=f"own_{augmentation}",
+        title=f"Accuracy by level of {augmentation_title(augmentation).lower()} in training",
+        paper="",
+        metrics=("accuracy", "val_accuracy", "val_translation"),
+        needs=Needs(augmentation=augmentation),
+    )
+
+
 def figures_of(study: Study, dataset: str) -> list[str]:
     """Returns the names of the figures that a study has for one of its data sets.
 
@@ -308,7 +357,8 @@ def figures_of(study: Study, dataset: str) -> list[str]:
             f"`dataset` must be one of the study's ({', '.join(study.datasets)}). "
             f"Received: {dataset!r}"
         )
-    return [figure.name for figure in FIGURES if figure.needs.met_by(study, dataset)]
+    own = [entry for name in own_augmentations(study) for entry in own_figures(name)]
+    return [entry.name for entry in (*FIGURES, *own) if entry.needs.met_by(study, dataset)]
 
 
 def tables_of(study: Study) -> list[str]:
@@ -318,7 +368,7 @@ def tables_of(study: Study) -> list[str]:
         if table.needs.met_by(study):
             per_dataset = [f"{table.name}_{dataset}" for dataset in study.datasets]
             names += per_dataset if table.per_dataset else [table.name]
-    return names
+    return names + [own_table(name).name for name in own_augmentations(study)]
 
 
 def figure(name: str) -> Figure:
@@ -328,6 +378,10 @@ def figure(name: str) -> Figure:
         InputError: If there is no such figure.
     """
     for entry in FIGURES:
+        if entry.name == name:
+            return entry
+    own = re.fullmatch(r"six_panels_(?:cnn|fcn)_([a-z]\w*)|([a-z]\w*)_examples", name)
+    for entry in own_figures(own[1] or own[2]) if own else ():
         if entry.name == name:
             return entry
     known = ", ".join(entry.name for entry in FIGURES)
@@ -347,6 +401,8 @@ def table(name: str) -> Table:
                 return replace(entry, name=name, dataset=dataset)
         elif entry.name == name:
             return entry
+    if name.startswith("own_"):
+        return own_table(name.removeprefix("own_"))
     known = ", ".join(e.name + "_<dataset>" * e.per_dataset for e in TABLES)
     raise InputError(f"`name` must be one of the tables {known}. Received: {name!r}")
 

@@ -1,11 +1,106 @@
-"""Checks a configuration against a closed JSON schema, with messages for people."""
+"""Reads a configuration and checks it against a closed JSON schema, with messages for people."""
 
 import json
+import math
 from difflib import get_close_matches
+from pathlib import Path
 
+import yaml
 from jsonschema import Draft202012Validator
 
 from freeconv.errors import InputError
+from freeconv.extensions import extended_schema
+from freeconv.extensions import read as read_extension
+from freeconv.study import Study
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which no key stands twice in a mapping: the later one would win, silently."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = set()
+        for key, _ in node.value:
+            # `<<` takes over the keys of another mapping, and may do so more than once.
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            if (key.tag, key.value) in keys:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value} is there twice; remove one", key.start_mark
+                )
+            keys.add((key.tag, key.value))
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path):
+    """The mapping that a YAML (or JSON) file holds.
+
+    Args:
+        path: the file.
+
+    Raises:
+        InputError: if there is no such file, it is neither, a key stands twice in it, or it holds
+            no mapping; the message names file, line and column.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text file in UTF-8"
+        raise InputError(f"{path}: {reason}; expected a study, a YAML file") from None
+    try:
+        mapping = json.loads(text)
+    except ValueError:
+        mapping = _parse_yaml(path, text)
+    if not isinstance(mapping, dict):
+        raise InputError(
+            f"{path}: holds {_literal(mapping)}; expected a mapping of keys to values, such as "
+            "config/demo.yaml"
+        )
+    return mapping
+
+
+def merge(base, study):
+    """The configuration that a study makes of another one, as Snakemake merges them.
+
+    Args:
+        base: mapping, read before the study.
+        study: mapping, whose values go before those of `base`, mapping by mapping.
+    """
+    merged = dict(base)
+    for key, value in study.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = merge(base[key], value) if both else value
+    return merged
+
+
+def _parse_yaml(path, text):
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{path}, line {mark.line + 1}, column {mark.column + 1}"
+        why = error.problem or error.context
+        if error.problem and error.context and error.context_mark:
+            why += f" ({error.context} of line {error.context_mark.line + 1})"
+        raise InputError(f"{where}: not valid YAML: {why}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {error}") from None
+
+
+def parse_study(config, schema):
+    """The study that a configuration describes.
+
+    Args:
+        config: mapping, the configuration as parsed from YAML.
+        schema: mapping, the JSON schema of configurations without an extension.
+
+    Raises:
+        InputError: if the configuration does not satisfy the schema, keys contradict each other,
+            or the extension is not what it should be.
+    """
+    path = config.get("extension")
+    extension = read_extension(path) if isinstance(path, str) else None
+    check_config(config, extended_schema(schema, extension))
+    return Study.from_config(config)
 
 
 def check_config(config, schema):
@@ -19,10 +114,24 @@ def check_config(config, schema):
         InputError: if the configuration does not satisfy the schema; a line a
             fault, naming the key, its value and what is allowed.
     """
-    faults = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: list(e.path))
-    if faults:
-        lines = [line for fault in faults for line in _describe(fault)]
+    faults = sorted(
+        Draft202012Validator(schema).iter_errors(config), key=lambda e: list(map(str, e.path))
+    )
+    # The validator names a fault by every key that is missing, each of which names them all.
+    lines = dict.fromkeys(line for fault in faults for line in _describe(fault))
+    lines |= dict.fromkeys(_not_finite(config, ()))
+    if lines:
         raise InputError("invalid configuration:\n" + "\n".join(f"  - {line}" for line in lines))
+
+
+def _not_finite(value, path):
+    """A line for each number that is not finite: NaN lies within all bounds of a schema."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield f"{_dotted(path)}: {_literal(value)} is not allowed; expected a finite number"
+    elif isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            yield from _not_finite(item, (*path, key))
 
 
 def _describe(fault):
@@ -52,6 +161,8 @@ def _describe(fault):
             expected = " or ".join(_KINDS.get(kind, kind) for kind in kinds)
         case "minItems" | "minProperties":
             expected = f"at least {allowed} of them"
+        case "maxItems":
+            expected = f"at most {allowed} of them"
         case "uniqueItems":
             expected = "no value twice"
         case "pattern":

@@ -10,6 +10,7 @@ Source: Ott et al. (2020), section 3: training and test part of MNIST and CIFAR-
 """
 
 import gzip
+import io
 import math
 import tarfile
 import zlib
@@ -17,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from freeconv.errors import InputError
+from freeconv.archives import Limited, read_members, unpacked_limit
+from freeconv.errors import DataFileError
 
 IDX_UINT8 = 0x08
 IDX_BYTES_MAX = 2**31
@@ -31,12 +33,12 @@ CIFAR10_MEMBERS = tuple(
 CIFAR10_OTHER_BYTES = 2**20
 """Room for what the archive holds besides its images: tar headers, class names, a web page."""
 
-
-class DataFileError(InputError):
-    """A data file is not what it should be; the message names the file."""
-
-    def __init__(self, path, problem):
-        super().__init__(f"{path}: {problem}")
+NPZ_ARRAYS = (
+    (("images", "labels"),),
+    (("x", "y"),),
+    (("x_train", "y_train"), ("x_test", "y_test")),
+)
+"""Names of images and labels, by parts, that are looked for in an NPZ file."""
 
 
 def pack(images, labels):
@@ -174,7 +176,8 @@ def read_idx(path):
         compressed = file.read(2) == b"\x1f\x8b"
     try:
         with gzip.open(path) if compressed else path.open("rb") as file:
-            return _parse_idx(file, path)
+            limit = unpacked_limit(path) if compressed else IDX_BYTES_MAX + 2**10
+            return _parse_idx(Limited(file, limit, path), path)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataFileError(path, f"damaged gzip file ({error}).") from error
 
@@ -229,8 +232,8 @@ def read_mnist_like(train_images, train_labels, test_images, test_labels, classe
     if images[0].shape[1:] != images[1].shape[1:]:
         raise DataFileError(
             test_images,
-            f"images of {_by(images[1].shape[1:])} pixels, but those of {train_images} "
-            f"have {_by(images[0].shape[1:])}.",
+            f"images of {size_text(images[1].shape[1:])} pixels, but those of {train_images} "
+            f"have {size_text(images[0].shape[1:])}.",
         )
     return np.concatenate(images)[..., np.newaxis], np.concatenate(labels)
 
@@ -283,21 +286,11 @@ def read_cifar10(archive, member_records=10_000):
 def _read_members(archive, names, size):
     """Returns the bytes of the named members of a .tar.gz, each of exactly `size` bytes."""
     limit = len(names) * size + CIFAR10_OTHER_BYTES
-    parts = {}
     try:
-        with (
-            gzip.open(archive) as file,
-            tarfile.open(fileobj=_Limited(file, limit, archive), mode="r|") as tar,
-        ):
-            for member in tar:
-                if member.name not in names:
-                    continue
-                if not member.isreg() or member.size != size or member.name in parts:
-                    raise DataFileError(
-                        archive,
-                        f"{member.name} must be one file of {size} bytes, not {member.size}.",
-                    )
-                parts[member.name] = tar.extractfile(member).read()
+        with gzip.open(archive) as file:
+            stream = Limited(file, limit, archive)
+            parts = _parts_of_stream(archive, stream, names, size)
+            stream.finish()
     except (EOFError, gzip.BadGzipFile, zlib.error, tarfile.TarError) as error:
         raise DataFileError(archive, f"not a .tar.gz file, or damaged ({error}).") from error
     missing = [name for name in names if name not in parts]
@@ -306,18 +299,112 @@ def _read_members(archive, names, size):
     return parts
 
 
-class _Limited:
-    """A stream that refuses to give more than `limit` bytes, against decompression bombs."""
+def _parts_of_stream(archive, stream, names, size):
+    parts = {}
+    with tarfile.open(fileobj=stream, mode="r|") as tar:
+        for member in tar:
+            if member.name not in names:
+                continue
+            if not member.isreg() or member.size != size or member.name in parts:
+                raise DataFileError(
+                    archive,
+                    f"{member.name} must be one file of {size} bytes, not {member.size}.",
+                )
+            parts[member.name] = tar.extractfile(member).read()
+    return parts
 
-    def __init__(self, stream, limit, path):
-        self.stream, self.left, self.limit, self.path = stream, limit, limit, path
 
-    def read(self, size):
-        block = self.stream.read(min(size, self.left + 1))
-        self.left -= len(block)
-        if self.left < 0:
-            raise DataFileError(self.path, f"unpacks to more than {self.limit} bytes; refused.")
-        return block
+def read_npz(archive, arrays=()):
+    """Reads a data set from arrays that `numpy.savez` or `numpy.savez_compressed` wrote.
+
+    Args:
+        archive: The NPZ file.
+        arrays: Pairs of names, of images and of their labels; several pairs are joined in their
+            order. Without any, the first of `NPZ_ARRAYS` that the file holds.
+
+    Returns:
+        `(images, labels)`: uint8 of shape `(n, height, width, channels)`, with one channel where
+        the images of the file have no such axis, and uint8 of shape `(n,)`.
+
+    Raises:
+        DataFileError: If the file is no NPZ file, an array is missing, images are not uint8 in gray
+            or RGB, labels are not integers from 0 to 255, one for each image, or parts differ in
+            the size of their images.
+        FileNotFoundError: If there is no such file.
+    """
+    found = {
+        name.removesuffix(".npy"): _parse_npy(f"{archive}, array {name!r}", content)
+        for name, content in read_members(archive, lambda name: name.endswith(".npy"))
+    }
+    arrays = arrays or next(
+        (pairs for pairs in NPZ_ARRAYS if all(set(pair) <= found.keys() for pair in pairs)), None
+    )
+    if arrays is None:
+        raise DataFileError(
+            archive,
+            f"holds the arrays {', '.join(found)}; expected images and labels, x and y, or "
+            "x_train, y_train, x_test and y_test. Name others under the key `arrays` of its "
+            "source.",
+        )
+    parts = [_npz_part(archive, found, *pair) for pair in arrays]
+    images, labels = zip(*parts, strict=True)
+    for (name, _), part in zip(arrays, images, strict=True):
+        if part.shape[1:] != images[0].shape[1:]:
+            raise DataFileError(
+                archive,
+                f"images of {size_text(part.shape[1:])} in {name}, but those of {arrays[0][0]} "
+                f"have {size_text(images[0].shape[1:])}.",
+            )
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def _parse_npy(where, content):
+    """Returns the array that bytes in the format of `numpy.save` hold, which is never unpickled."""
+    file = io.BytesIO(content)
+    headers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    try:
+        shape, _, dtype = headers[np.lib.format.read_magic(file)](file)
+    except (KeyError, ValueError) as error:
+        raise DataFileError(where, f"not an array of NumPy ({error}).") from error
+    if dtype.hasobject:
+        raise DataFileError(where, "holds Python objects, which are never loaded.")
+    # What a header states is allocated before anything is read.
+    size, held = math.prod(shape) * dtype.itemsize, len(content) - file.tell()
+    if size != held:
+        raise DataFileError(where, f"states the shape {shape}, {size} bytes, but holds {held}.")
+    file.seek(0)
+    return np.load(file, allow_pickle=False)
+
+
+def _npz_part(archive, found, images_name, labels_name):
+    """Returns the images and labels of one part of an NPZ file, once they are as they must be."""
+    for name in (images_name, labels_name):
+        if name not in found:
+            raise DataFileError(archive, f"lacks the array {name}; it holds {', '.join(found)}.")
+    images, labels = found[images_name], found[labels_name]
+    if images.ndim == 3:
+        images = images[..., np.newaxis]
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
+        raise DataFileError(
+            archive,
+            f"{images_name} is {found[images_name].dtype} of shape {found[images_name].shape}; "
+            "expected uint8 (0 to 255) of shape (n, height, width), or with 1 or 3 channels at "
+            "the end.",
+        )
+    if labels.shape == (len(images), 1):
+        labels = labels[:, 0]
+    if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
+        raise DataFileError(
+            archive,
+            f"{labels_name} is {labels.dtype} of shape {labels.shape}; expected integers of shape "
+            f"({len(images)},), one for each image of {images_name}.",
+        )
+    if not labels.size or not 0 <= labels.min() <= labels.max() <= 255:
+        raise DataFileError(archive, f"{labels_name} must be labels from 0 to 255, at least one.")
+    return images, labels.astype(np.uint8)
 
 
 def _check_labels(where, labels, classes):
@@ -328,6 +415,6 @@ def _check_labels(where, labels, classes):
         )
 
 
-def _by(sizes):
-    """Returns sizes as text, such as 28x28."""
+def size_text(sizes):
+    """Returns the sizes of an image as text, such as 28x28."""
     return "x".join(str(size) for size in sizes)

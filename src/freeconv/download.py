@@ -20,7 +20,8 @@ import requests
 import urllib3
 from tqdm import tqdm
 
-from freeconv.errors import InputError
+from freeconv.archives import Limited, unpacked_limit
+from freeconv.errors import DataFileError, InputError
 from freeconv.files import naming, settle
 
 CONTENTS = ("raw", "gunzipped")
@@ -168,13 +169,27 @@ def _partial_file(destination, source):
 def _problem(path, sha256, content):
     """Returns what is wrong with a file, None where nothing is."""
     try:
-        with gzip.open(path) if content == "gunzipped" else path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = _digest(path, content)
     except FileNotFoundError:
         return "no such file or directory"
+    except DataFileError as error:
+        return error.problem
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         return f"damaged gzip file ({error})"
     return None if digest == sha256 else f"wrong content, its SHA-256 is {digest}"
+
+
+def _digest(path, content):
+    """Returns the SHA-256 of a file, or of what it uncompresses to within bounds."""
+    if content == "raw":
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    with gzip.open(path) as file:
+        stream = Limited(file, unpacked_limit(path), path)
+        while block := stream.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _copy(source, partial, expected, _patience):

@@ -34,6 +34,19 @@ class InputError(ValueError):
     """
 
 
+class DataFileError(InputError):
+    """A data file is not what it should be; the message names the file.
+
+    Args:
+        path: of the file.
+        problem: what is wrong with it.
+    """
+
+    def __init__(self, path, problem):
+        super().__init__(f"{path}: {problem}")
+        self.problem = problem
+
+
 def explain(error):
     """What a user can do about an error.
 

@@ -14,10 +14,12 @@ from freeconv.augmentation import (
     EDGE_WIDTH,
     add_edge_noise,
     add_noise,
+    augment,
     rotate,
     swap_quadrants,
     translate,
 )
+from freeconv.extensions import own_augmentations
 from freeconv.history import EXAMPLES_SCHEMA
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
@@ -54,7 +56,8 @@ def perturbed_images(image, edge_noise):
         A dict (perturbation, strength) -> image of the same shape, not clipped. `clean` and
         `quadrant_swap` have strength 0; `translation` shifts leftwards by strength times the
         width, `rotation` turns clockwise by strength times 360 degrees, `noise` and `edge_noise`
-        have that standard deviation.
+        have that standard deviation. Augmentations of an extension draw the same numbers at all
+        strengths.
     """
     images = ops.convert_to_tensor(image)[None]
     # Far enough from both ends of a batch for the published edge noise, which counts images.
@@ -69,6 +72,8 @@ def perturbed_images(image, edge_noise):
             ("noise", level): add_noise(images, level, NOISE_SEED),
             ("edge_noise", level): edges[EDGE_WIDTH : EDGE_WIDTH + 1],
         }
+        for kind in own_augmentations():
+            made[kind, level] = augment(images, kind, level, NOISE_SEED)
     return {key: ops.convert_to_numpy(images)[0] for key, images in made.items()}
 
 

@@ -150,7 +150,7 @@ def _filter_distance(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
     axes[0, 0].set_ylabel("Euclidean distance between filters")
     letter_panels(axes.flat, ("Radius 1", "Radius 4"))
     _epoch_axis(axes[-1])
-    _level_legend(figure, rows, "level", f"{catalogue.AUGMENTATIONS[augmentation]}\nlevel")
+    _level_legend(figure, rows, "level", f"{catalogue.augmentation_title(augmentation)}\nlevel")
     return figure
 
 
@@ -176,7 +176,7 @@ def _vcp_curves(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
 def _augmentation_panels(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
     augmentation, model = entry.needs.augmentation, entry.needs.model
     rows = levels_of(history, augmentation)
-    legend = f"{catalogue.AUGMENTATIONS[augmentation]}\nlevel"
+    legend = f"{catalogue.augmentation_title(augmentation)}\nlevel"
     rows = rows[rows["model"] == model]
     return _six_panels(rows, "level", augmentation, catalogue.MODELS[model], legend)
 
@@ -187,7 +187,7 @@ def _six_panels(
     """Training, validation, and validation under each perturbation; a line a value of `key`."""
     rows = _trained(rows)
     titles = {
-        "accuracy": f"Training, {_SUFFERED[augmentation]}",
+        "accuracy": f"Training, {_SUFFERED.get(augmentation, augmentation.replace('_', ' '))}",
         "val_accuracy": "Validation",
         **{f"val_{kind}": f"Validation, {words}" for kind, words in _SUFFERED.items()},
     }

@@ -182,7 +182,7 @@ def draw_filters(
 
 
 def _limit(weights: np.ndarray) -> float:
-    """The size of a weight that has the strongest colour: few outliers are no reason to pale all."""
+    """The size of a weight that has the strongest colour: a few outliers must not pale all."""
     sizes = np.abs(weights[np.isfinite(weights)])
     return (np.percentile(sizes, _LEGIBLE) if sizes.size else 0) or 1.0
 

@@ -29,31 +29,33 @@ _EVALUATION = ("evaluation",)
 _SILENT_FIELDS = {"ctx", "kind", "type_comment", "type_ignores", "type_params"}
 
 
-def training_code(settings):
+def training_code(settings, extension=None):
     """The code that the history of a cell is computed by.
 
     Args:
         settings: `study.CellSettings`.
+        extension: path of the study's extension, if the cell's augmentation or network is of its
+            making (`study.Study.extension_for`), or None.
 
     Returns:
-        Mapping, module -> digest of 16 hexadecimal digits.
+        Mapping, module -> digest of 16 hexadecimal digits; `extension` among the modules.
     """
     modules = _TRAINING + _network_modules(settings)
     if settings.model == "fcn" and settings.vcp == 0:
         modules += _FILTER_DISTANCES
-    return _digests(modules)
+    return _digests(modules) | _extension_digest(extension)
 
 
-def evaluation_code(settings):
+def evaluation_code(settings, extension=None):
     """The code that the evaluation of a cell's model is computed by, as `training_code`."""
-    return _digests(_EVALUATION + _network_modules(settings))
+    return _digests(_EVALUATION + _network_modules(settings)) | _extension_digest(extension)
 
 
 def source_digest(source):
     r"""Digest of Python source code: of all that can change what it computes.
 
     Args:
-        source: text of a module.
+        source: text of a module, or its bytes.
 
     Returns:
         16 hexadecimal digits.
@@ -73,6 +75,10 @@ def _network_modules(settings):
 
 def _digests(modules):
     return {module: _module_digest(module) for module in sorted(modules)}
+
+
+def _extension_digest(path):
+    return {"extension": source_digest(Path(path).read_bytes())} if path else {}
 
 
 @cache

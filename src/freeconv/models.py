@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from freeconv.errors import InputError
+from freeconv.extensions import builds_model, own_network
 from freeconv.layers import GLOROT_FANS, ConnectionMask, FreeConv2D
 from freeconv.layers.checks import degree_of_sharing
 
@@ -78,7 +79,7 @@ def build_model(
     seed=0,
     sharing=1,
 ):
-    """Builds a network of Table A.2 as an uncompiled Keras model.
+    """Builds a network of Table A.2, or of an extension, as an uncompiled Keras model.
 
     Layers are named `conv1`, `conv2`, ..., `hidden` and `output`; with `vcp_kind="input"` also
     `mask1`, `mask2`, ... before the convolutions. ReLU everywhere but in the softmax output, which
@@ -87,7 +88,7 @@ def build_model(
 
     Args:
         kind: `"cnn"` (ordinary convolutions) or `"fcn"` (free convolutions).
-        network: name in `NETWORKS` or a `Network`.
+        network: name in `NETWORKS`, name registered by an extension, or a `Network`.
         input_shape: `(rows, columns, channels)` of an image.
         classes: int, number of classes.
         layers: int, how many of the convolutions are used, from the input on; `None` for all.
@@ -108,7 +109,8 @@ def build_model(
 
     Raises:
         InputError: for an unknown name, more layers than the network has, an image too small for
-            the network, `vcp` or `sharing` out of range or with `"cnn"`.
+            the network, `vcp` or `sharing` out of range or with `"cnn"`; and for a function of an
+            extension that gives another model than it should.
 
     Example:
     >>> model = build_model("fcn", "mnist", (28, 28, 1), 10)
@@ -117,7 +119,6 @@ def build_model(
     >>> model.count_params()
     4010058
     """
-    network = _network(network, layers)
     _check_choice(kind, "kind", KINDS)
     _check_choice(vcp_kind, "vcp_kind", VCP_KINDS)
     _check_choice(glorot_fans, "glorot_fans", GLOROT_FANS)
@@ -129,6 +130,15 @@ def build_model(
             f"kind={kind!r}."
         )
     _check_sharing(sharing, kind)
+    own = own_network(network)
+    if own and builds_model(own):
+        if vcp > 0 or sharing != 1:
+            raise InputError(
+                f"`vcp` above 0 and `sharing` are not for networks built by a function, such as "
+                f"{network}."
+            )
+        return _build_by(own, network, kind, tuple(input_shape), classes, layers, seed)
+    network = _network(network, layers)
     _check_sizes(network, input_shape)
 
     inputs = keras.Input(tuple(input_shape), name="image")
@@ -175,6 +185,32 @@ def load_model(path):
     return keras.saving.load_model(path, compile=False)
 
 
+def _build_by(function, name, kind, input_shape, classes, layers, seed):
+    """Builds a model by a function of an extension, and checks that it can be trained here."""
+    # Initializers without a seed draw theirs from here.
+    keras.utils.set_random_seed(seed)
+    model = function(kind, input_shape, classes, layers)
+    if not isinstance(model, keras.Model):
+        raise InputError(f"network {name}: gives {type(model).__name__}; expected a keras.Model")
+    shapes = (model.input_shape, model.output_shape)
+    if shapes != ((None, *input_shape), (None, classes)):
+        raise InputError(
+            f"network {name}: goes from {shapes[0]} to {shapes[1]}; expected "
+            f"{(None, *input_shape)}, images, to {(None, classes)}, probabilities of classes"
+        )
+    if model.outputs[0].dtype != "float32":
+        raise InputError(
+            f"network {name}: its output is {model.outputs[0].dtype}; give the last layer "
+            "dtype='float32', or the loss is that of rounded probabilities"
+        )
+    if (first_free_layer(model) is None) != (kind == "cnn"):
+        raise InputError(
+            f"network {name}: kind={kind!r} must {'not ' if kind == 'cnn' else ''}have FreeConv2D "
+            "among its layers"
+        )
+    return model
+
+
 def _convolution_layer(kind, convolution, name, free, seed):
     arguments = {
         "filters": convolution.filters,
@@ -207,13 +243,25 @@ def _seed(seed, name):
 
 def _network(network, layers):
     if not isinstance(network, Network):
-        _check_choice(network, "network", tuple(NETWORKS))
-        network = NETWORKS[network]
+        network = _network_by_name(network)
     count = len(network.convolutions)
     layers = count if layers is None else layers
     if not 1 <= layers <= count:
         raise InputError(f"`layers` must be from 1 to {count}. Received: layers={layers!r}.")
     return replace(network, convolutions=network.convolutions[:layers])
+
+
+def _network_by_name(name):
+    own = own_network(name)
+    if own is None:
+        _check_choice(name, "network", tuple(NETWORKS))
+        return NETWORKS[name]
+    network = own()
+    if not isinstance(network, Network):
+        raise InputError(
+            f"network {name}: gives {type(network).__name__}; expected a freeconv.models.Network"
+        )
+    return network
 
 
 def _check_choice(value, name, choices):

@@ -156,10 +156,11 @@ def _grid(settings: pd.DataFrame) -> dict[str, str]:
     plain = settings[settings["vcp"] == 0]
     absent = settings[settings["vcp"] > 0]
     grid = {}
-    for name, title in catalogue.AUGMENTATIONS.items():
+    own = set(plain["augmentation"]) - {UNAUGMENTED}
+    for name in dict.fromkeys((*catalogue.AUGMENTATIONS, *sorted(own))):
         levels = plain.loc[plain["augmentation"] == name, "level"]
         if len(levels):
-            grid[f"Levels of {title.lower()}"] = _numbers(levels)
+            grid[f"Levels of {catalogue.augmentation_title(name).lower()}"] = _numbers(levels)
     grid["Without augmentation"] = "yes" if (plain["augmentation"] == UNAUGMENTED).any() else "no"
     if len(absent):
         grid["Share of absent connections"] = (

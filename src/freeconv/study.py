@@ -10,7 +10,9 @@ import hashlib
 import json
 from dataclasses import dataclass, field, replace
 
+from freeconv import extensions
 from freeconv.errors import InputError
+from freeconv.sources import check_source
 
 UNAUGMENTED = "none"
 
@@ -22,7 +24,8 @@ class Cell:
     Attributes:
         dataset: name of the data set.
         model: `cnn` (weights shared) or `fcn` (free convolutions).
-        augmentation: `none`, `translation`, `rotation`, `noise` or `edge_noise`.
+        augmentation: `none`, `translation`, `rotation`, `noise`, `edge_noise`, or one of the
+            study's extension.
         level: strength of the augmentation, 0 to 0.99; 0 exactly for `none`.
         vcp: probability that a connection is absent, 0 to 0.99 (paper, section 4.2).
         fold: which fold is the validation part, from 0.
@@ -204,6 +207,7 @@ class Study:
         protocol: choices between paper and published code.
         validation: perturbation -> strength, measured after every epoch.
         evaluation: perturbation -> strengths, for the best epoch's model.
+        extension: augmentations and networks of the study's own, or None.
     """
 
     name: str
@@ -224,15 +228,17 @@ class Study:
     protocol: Protocol
     validation: dict[str, float]
     evaluation: dict[str, tuple[float, ...]]
+    extension: extensions.Extension | None
 
     @classmethod
     def from_config(cls, config):
         """The study that a configuration, valid by the schema, describes.
 
         Raises:
-            InputError: if keys contradict each other.
+            InputError: if keys contradict each other, or the extension is not what it should be.
         """
-        _check_consistency(config)
+        extension = config["extension"] and extensions.read(config["extension"])
+        _check_consistency(config, extension)
         folds, vcp = config["folds"], config["vcp"]
         return cls(
             name=config["study"],
@@ -253,6 +259,7 @@ class Study:
             protocol=Protocol(**config["protocol"]),
             validation={kind: float(level) for kind, level in config["validation"].items()},
             evaluation=_levels(config["evaluation"]),
+            extension=extension,
         )
 
     def cells(self):
@@ -304,6 +311,25 @@ class Study:
     def settings_of(self, cell):
         """The `CellSettings` of a cell."""
         return self._settings(cell, self.seed_of(cell), self.datasets[cell.dataset])
+
+    def extension_for(self, *names):
+        """The path of the extension, if any of the names is of its making; else None.
+
+        Args:
+            *names: augmentations and networks that a job works with.
+        """
+        if self.extension is None:
+            return None
+        own = {*self.extension.augmentations, *self.extension.networks}
+        return self.extension.path if own & set(names) else None
+
+    def extension_of_training(self, settings):
+        """The path of the extension, if a cell of these `CellSettings` is trained by it."""
+        return self.extension_for(settings.augmentation, settings.network)
+
+    def extension_of_evaluation(self, settings):
+        """The path of the extension, if a cell of these `CellSettings` is evaluated by it."""
+        return self.extension_for(settings.network, *self.evaluation)
 
     def trials(self):
         """Every trial of the hyperparameter search, data set by data set.
@@ -372,7 +398,13 @@ class Study:
 
 def _source_digest(source):
     """16 hexadecimal digits of a data set's source, but for the places it can be had from."""
-    content = {key: value for key, value in source.items() if key != "urls"}
+    content = {key: value for key, value in source.items() if key not in ("urls", "path")}
+    if "files" in content:
+        files = content["files"].items()
+        content["files"] = {
+            role: {key: value for key, value in file.items() if key != "path"}
+            for role, file in files
+        }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -380,7 +412,7 @@ def _levels(by_kind):
     return {kind: tuple(map(float, levels)) for kind, levels in by_kind.items()}
 
 
-def _check_consistency(config):
+def _check_consistency(config, extension):
     """What a schema cannot say: keys that refer to one another."""
     for name in config["datasets"]:
         if name not in config["sources"]:
@@ -389,6 +421,7 @@ def _check_consistency(config):
                 f"datasets.{name}: no source of this name; known sources: {known}. "
                 f"Describe where it comes from under sources.{name}"
             )
+        check_source(name, config["sources"][name])
     count = config["folds"]["count"]
     for position, fold in enumerate(config["folds"]["run"]):
         if fold >= count:
@@ -401,6 +434,13 @@ def _check_consistency(config):
             "vcp: variable connection patterns need the model fcn; "
             "add it to models, or set vcp to null"
         )
+    for name, training in config["datasets"].items():
+        if config["vcp"] and extension and training["network"] in extension.built:
+            raise InputError(
+                f"vcp: the network {training['network']} of datasets.{name} is built by a function "
+                f"of {extension.path}, which knows of no absent connections; let that function "
+                "return the sizes of its layers, or set vcp to null"
+            )
     if config["search"]:
         _check_search(config["search"], config["datasets"], count)
 

@@ -47,6 +47,7 @@ _LAYER_TEXTS = {
     "free_convolution": "Free convolutional ({kernel_size} x {kernel_size}, {units}, {stride})",
     "dense": "Fully connected ({units})",
     "softmax": "Softmax ({units})",
+    "other": "{layer} ({rows} x {columns} x {units})",
 }
 
 
@@ -209,12 +210,13 @@ def best(values: pd.DataFrame) -> pd.DataFrame:
 def caption(name: str, statistic: str) -> str:
     """Returns the caption of a table as plain text."""
     entry = catalogue.table(name)
+    paper = entry.paper.replace(", ", " and ")
     of_dataset = f", {catalogue.dataset_title(entry.dataset)}" if entry.dataset else ""
     return (
         f"{entry.title}{of_dataset}: {catalogue.STATISTICS[statistic]}. "
         "Translation accuracy is measured on a translated copy of the validation fold. "
-        "Bold: best of a column. "
-        f"Counterpart of {entry.paper.replace(', ', ' and ')} of Ott et al. (2020)."
+        "Bold: best of a column."
+        + (f" Counterpart of {paper} of Ott et al. (2020)." if paper else "")
     )
 
 

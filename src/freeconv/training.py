@@ -184,7 +184,7 @@ class _Validator:
         kernel = keras.ops.convert_to_numpy(self._free_layer.kernel)
         metrics = {}
         for radius in RADII:
-            distance = filter_distances(kernel, self._free_layer.output_grid, radius)
+            distance = filter_distances(kernel, self._free_layer.tile_grid, radius)
             metrics[f"distance_{radius}"] = distance.euclidean
             metrics[f"cosine_{radius}"] = distance.cosine
         return metrics

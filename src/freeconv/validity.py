@@ -26,7 +26,7 @@ class State(NamedTuple):
     reasons: tuple[str, ...] = ()
 
 
-def state_of_training(path, settings, data=None):
+def state_of_training(path, settings, data=None, extension=None):
     """The state of a history.
 
     Args:
@@ -34,14 +34,16 @@ def state_of_training(path, settings, data=None):
         settings: `study.CellSettings` that its cell has today.
         data: digest that the cell's images have today (`splits.Splits.digest`), or None where
             they are not at hand: then the recorded one is believed.
+        extension: see `fingerprints.training_code`.
 
     Returns:
         `State`.
     """
-    return _state(path, HISTORY_SCHEMA, lambda run: _training_changes(run, settings, data))
+    code = training_code(settings, extension)
+    return _state(path, HISTORY_SCHEMA, lambda run: _training_changes(run, settings, data, code))
 
 
-def state_of_evaluation(path, history, settings, request):
+def state_of_evaluation(path, history, settings, request, extension=None):
     """The state of an evaluation whose cell has a valid history.
 
     Args:
@@ -49,6 +51,7 @@ def state_of_evaluation(path, history, settings, request):
         history: the file of the cell's history.
         settings: `study.CellSettings` that the cell has today.
         request: what is to be evaluated today, see `evaluation_request`.
+        extension: see `fingerprints.training_code`.
 
     Returns:
         `State`.
@@ -58,7 +61,7 @@ def state_of_evaluation(path, history, settings, request):
         trained = read_header(history, HISTORY_SCHEMA)
         yield from _differences("", run.get("training", {}), training_identity(trained))
         yield from _differences("", run.get("evaluation", {}), request)
-        yield from _code_changes(run.get("code", {}), evaluation_code(settings))
+        yield from _code_changes(run.get("code", {}), evaluation_code(settings, extension))
 
     return _state(path, EVALUATION_SCHEMA, changes)
 
@@ -92,11 +95,11 @@ def _state(path, schema, changes):
     return State(STALE, reasons) if reasons else State(VALID)
 
 
-def _training_changes(run, settings, data):
+def _training_changes(run, settings, data, code):
     yield from _differences("", run.get("settings", {}), vars(settings))
     if data is not None and run.get("data") != data:
         yield "the images of its folds changed"
-    yield from _code_changes(run.get("code", {}), training_code(settings))
+    yield from _code_changes(run.get("code", {}), code)
 
 
 def _code_changes(before, now):

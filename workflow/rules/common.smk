@@ -3,8 +3,8 @@
 import os
 import shlex
 import sys
+from functools import cache
 
-import yaml
 from snakemake.exceptions import WorkflowError
 
 # Jobs find scripts and library in any environment and on any node of a cluster.
@@ -23,9 +23,10 @@ os.environ.update(
 
 from freeconv import catalogue
 from freeconv.arguments import format_arguments, format_value
-from freeconv.config import check_config
+from freeconv.config import parse_study, read_yaml
 from freeconv.errors import InputError
-from freeconv.study import Cell, Study, Trial
+from freeconv.sources import files_of, local_digest
+from freeconv.study import Cell, Trial
 
 # The folder of a cell; its wildcards are the identity of the cell.
 CELL = "{dataset}/{model}/{augmentation}-{level}/vcp-{vcp}/fold-{fold}"
@@ -46,11 +47,11 @@ TABLE_FORMATS = ["csv", "md", "tex", "html"]
 
 def read_study(config, schema):
     """The study of a configuration that satisfies the schema; or one clear error."""
-    with open(schema) as file:
-        schema = yaml.safe_load(file)
     try:
-        check_config(config, schema)
-        return Study.from_config(config)
+        # Snakemake has read them already, but takes the last of two equal keys.
+        for path in workflow.overwrite_configfiles:
+            read_yaml(path)
+        return parse_study(config, read_yaml(schema))
     except InputError as error:
         raise WorkflowError(str(error)) from None
 
@@ -63,16 +64,16 @@ def wildcard_patterns():
         "dataset": "|".join(STUDY.datasets),
         "source": "|".join(config["sources"]),
         "model": "cnn|fcn",
-        "augmentation": "[a-z_]+",
-        "level": number,
-        "vcp": number,
+        "augmentation": r"[a-z][a-z0-9_]*",
+        "level": number + r"(e-\d+)?",
+        "vcp": number + r"(e-\d+)?",
         "fold": r"\d+",
         "layers": r"\d",
         "learning_rate": number + r"(e-\d+)?",
         "statistic": "|".join(catalogue.STATISTICS),
         "table": "[a-z0-9_]+",
         "figure": "[a-z0-9_]+",
-        "file": r"[^/]+",
+        "file": r"[A-Za-z0-9][A-Za-z0-9._-]*",
     }
 
 
@@ -207,6 +208,7 @@ def fold_settings(wildcards):
     words = []
     for name, value in STUDY.folds_of(wildcards.dataset).items():
         words += [f"--{name}", str(value)]
+    words += ["--local", local_content(wildcards.dataset)]
     return shlex.join(words)
 
 
@@ -222,6 +224,49 @@ def cell_settings(wildcards, input):
 def trial_settings(wildcards, input):
     """The settings of a trial as arguments of the training script."""
     return format_arguments(STUDY.settings_of_trial(trial_of(wildcards)))
+
+
+def extension_argument(path):
+    """The study's extension as an argument of a script; nothing where it is not needed."""
+    return shlex.quote(f"--extension={path}") if path else ""
+
+
+# These take the inputs as argument for the same reason as the settings of cells above.
+
+
+def extension_of_cell(wildcards, input):
+    """The extension that a cell is trained with."""
+    settings = STUDY.settings_of(cell_of(wildcards))
+    return extension_argument(STUDY.extension_of_training(settings))
+
+
+def extension_of_trial(wildcards, input):
+    """The extension that a trial is trained with."""
+    settings = STUDY.settings_of_trial(trial_of(wildcards))
+    return extension_argument(STUDY.extension_of_training(settings))
+
+
+def extension_of_evaluation(wildcards, input):
+    """The extension that a cell's model is made of, or its images are perturbed by."""
+    settings = STUDY.settings_of(cell_of(wildcards))
+    return extension_argument(STUDY.extension_of_evaluation(settings))
+
+
+def extension_of_networks(wildcards):
+    """The extension that the networks of a data set are made by, as the input of a rule."""
+    path = STUDY.extension_for(STUDY.datasets[wildcards.dataset].network)
+    return [path] if path else []
+
+
+def extension_of_examples(wildcards):
+    """The extension that images are augmented by, as the input of a rule."""
+    path = STUDY.extension_for(*STUDY.augmentations)
+    return [path] if path else []
+
+
+def extension_input(wildcards, input):
+    """The extension of a rule's input as an argument of its script."""
+    return extension_argument("".join(input.extension))
 
 
 def network_settings(wildcards):
@@ -276,31 +321,47 @@ def evaluation_strengths(wildcards, input):
 
 
 def source_files(dataset):
-    """Role -> path of the files that a data set is made of."""
-    files = config["sources"][dataset].get("files", {})
-    return {role: f"data/raw/{dataset}/{file['name']}" for role, file in files.items()}
+    """Role -> path of the files that a data set is made of, where they are or will be."""
+    return {
+        role: file.path or f"data/raw/{dataset}/{file.name}"
+        for role, file in files_of(config["sources"][dataset]).items()
+    }
 
 
 def raw_files(wildcards):
     return list(source_files(wildcards.dataset).values())
 
 
+@cache
+def local_content(dataset):
+    """A digest of the files of a data set that are here already; empty if there are none."""
+    return local_digest(config["sources"][dataset])
+
+
+def content_of_files(wildcards):
+    """By which Snakemake sees that images changed: the time of a folder says nothing of them."""
+    return local_content(wildcards.dataset)
+
+
 def preparing_arguments(wildcards):
-    """The format of a data set, and its files with their roles."""
-    words = ["--format", config["sources"][wildcards.dataset]["format"]]
+    """The format of a data set, its files with their roles, and the names of its arrays."""
+    source = config["sources"][wildcards.dataset]
+    words = ["--format", source["format"]]
     for role, path in source_files(wildcards.dataset).items():
         words += ["--file", role, path]
+    for pair in source.get("arrays", []):
+        words += ["--arrays", *pair]
     return shlex.join(words)
 
 
 def download_arguments(wildcards):
     """Where to look for a file, and the digest of its content."""
     source = config["sources"][wildcards.source]
-    (file,) = [f for f in source["files"].values() if f["name"] == wildcards.file]
+    (file,) = [f for f in files_of(source).values() if f.name == wildcards.file]
     words = ["--name", f"{wildcards.source}/{wildcards.file}"]
     for url in source.get("urls", []):
         words += ["--url", f"{url}/{wildcards.file}"]
-    words += ["--sha256", file["sha256"]]
+    words += ["--sha256", file.sha256]
     # Mirrors differ in the gzip headers of IDX files, not in what they unpack to.
     words += ["--content", "gunzipped" if source["format"] == "idx" else "raw"]
     if config["mirror"]:

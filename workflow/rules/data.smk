@@ -27,5 +27,6 @@ rule prepare:
         "../../envs/data.yaml"
     params:
         arguments=preparing_arguments,
+        content=content_of_files,
     shell:
         'python "$FREECONV/scripts/prepare.py" {params.arguments} --output {output:q} 2> {log:q}'

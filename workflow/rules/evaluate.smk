@@ -19,8 +19,10 @@ rule evaluate_cell:
         mem_mb=memory_of_a_job,
     params:
         strengths=evaluation_strengths,
+        extension=extension_of_evaluation,
     shell:
         'python "$FREECONV/scripts/evaluate.py" --history {input.history:q} '
         "--model-file {input.model:q} --data {input.data:q} --folds {input.folds:q} "
-        "{params.strengths} --device {resources.device} --gpu-share {resources.gpu_share} "
+        "{params.strengths} {params.extension} --device {resources.device} "
+        "--gpu-share {resources.gpu_share} "
         "--threads {threads} --output {output:q} 2> {log:q}"

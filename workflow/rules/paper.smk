@@ -62,7 +62,8 @@ rule architectures:
 
 rule networks:
     input:
-        "data/{dataset}.npy",
+        data="data/{dataset}.npy",
+        extension=extension_of_networks,
     output:
         "results/{study}/networks/{dataset}.parquet",
     log:
@@ -71,14 +72,16 @@ rule networks:
         "../../envs/train.yaml"
     params:
         settings=network_settings,
+        extension=extension_input,
     shell:
-        'python "$FREECONV/scripts/networks.py" --dataset {wildcards.dataset:q} --data {input:q} '
-        "{params.settings} --output {output:q} 2> {log:q}"
+        'python "$FREECONV/scripts/networks.py" --dataset {wildcards.dataset:q} --data {input.data:q} '
+        "{params.settings} {params.extension} --output {output:q} 2> {log:q}"
 
 
 rule examples:
     input:
-        "data/{dataset}.npy",
+        data="data/{dataset}.npy",
+        extension=extension_of_examples,
     output:
         "results/{study}/examples/{dataset}.parquet",
     log:
@@ -88,9 +91,10 @@ rule examples:
     params:
         edge_noise=STUDY.protocol.edge_noise,
         backend=STUDY.backend,
+        extension=extension_input,
     shell:
-        'python "$FREECONV/scripts/examples.py" --dataset {wildcards.dataset:q} --data {input:q} '
-        "--edge-noise {params.edge_noise:q} --backend {params.backend:q} "
+        'python "$FREECONV/scripts/examples.py" --dataset {wildcards.dataset:q} --data {input.data:q} '
+        "--edge-noise {params.edge_noise:q} --backend {params.backend:q} {params.extension} "
         "--output {output:q} 2> {log:q}"
 
 

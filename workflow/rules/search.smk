@@ -30,8 +30,9 @@ rule train_trial:
     params:
         settings=trial_settings,
         checkpoint=checkpoint_of_a_job,
+        extension=extension_of_trial,
     shell:
-        'python "$FREECONV/scripts/train.py" {params.settings} --data {input.data:q} '
+        'python "$FREECONV/scripts/train.py" {params.settings} {params.extension} --data {input.data:q} '
         "--folds {input.folds:q} --device {resources.device} "
         "--gpu-share {resources.gpu_share} --threads {threads} "
         "--history {output:q} --checkpoint {params.checkpoint:q} 2> {log:q}"

@@ -29,14 +29,22 @@ def fold_digests(dataset):
     except (FileNotFoundError, InputError):
         return {}
     made = {name: header.get(name) for name in ("count", "method", "seed", "source")}
-    return header["data"] if made == STUDY.folds_of(dataset) else {}
+    if made != STUDY.folds_of(dataset):
+        return {}
+    local = local_content(dataset)
+    if local and header.get("local") != local:
+        # Not prepared yet: all that is known is that no result is of these images.
+        return dict.fromkeys(map(str, range(STUDY.folds.count)), local)
+    return header["data"]
 
 
 @cache
 def state_of_cell(cell):
     """The state of a cell's history."""
     data = fold_digests(cell.dataset).get(str(cell.fold))
-    return state_of_training(named_after(cell, HISTORY), STUDY.settings_of(cell), data)
+    settings = STUDY.settings_of(cell)
+    extension = STUDY.extension_of_training(settings)
+    return state_of_training(named_after(cell, HISTORY), settings, data, extension)
 
 
 @cache
@@ -47,7 +55,9 @@ def state_of_cell_evaluation(cell):
         return State(trained.word)
     files = named_after(cell, EVALUATION), named_after(cell, HISTORY)
     request = evaluation_request(STUDY.evaluation, STUDY.seed)
-    return state_of_evaluation(*files, STUDY.settings_of(cell), request)
+    settings = STUDY.settings_of(cell)
+    extension = STUDY.extension_of_evaluation(settings)
+    return state_of_evaluation(*files, settings, request, extension)
 
 
 @cache
@@ -55,7 +65,10 @@ def state_of_trial(trial):
     """The state of a trial's history."""
     settings = STUDY.settings_of_trial(trial)
     data = fold_digests(trial.dataset).get(str(trial.fold))
-    return state_of_training(named_after(trial, TRIAL_HISTORY), settings, data)
+    extension = STUDY.extension_of_training(settings)
+    return state_of_training(
+        named_after(trial, TRIAL_HISTORY), settings, data, extension
+    )
 
 
 @cache

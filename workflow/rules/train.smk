@@ -26,8 +26,9 @@ rule train_cell:
     params:
         settings=cell_settings,
         checkpoint=checkpoint_of_a_job,
+        extension=extension_of_cell,
     shell:
-        'python "$FREECONV/scripts/train.py" {params.settings} --data {input.data:q} '
+        'python "$FREECONV/scripts/train.py" {params.settings} {params.extension} --data {input.data:q} '
         "--folds {input.folds:q} --device {resources.device} "
         "--gpu-share {resources.gpu_share} --threads {threads} "
         "--history {output.history:q} --model-file {output.model:q} "

@@ -1,0 +1,35 @@
+"""Check a study before Snakemake reads it: what is wrong with it, and where in the file."""
+
+import logging
+from pathlib import Path
+
+from freeconv.arguments import run_script
+from freeconv.config import merge, parse_study, read_yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+def add_arguments(parser):
+    parser.add_argument("study", type=Path, help="the study, a YAML file")
+    parser.add_argument(
+        "--sources",
+        type=Path,
+        default=ROOT / "config/datasets.yaml",
+        help="what is read before every study (default: config/datasets.yaml)",
+    )
+    parser.add_argument(
+        "--schema",
+        type=Path,
+        default=ROOT / "workflow/schemas/config.schema.yaml",
+        help="JSON schema (default: workflow/schemas/config.schema.yaml)",
+    )
+
+
+def main(arguments):
+    config = merge(read_yaml(arguments.sources), read_yaml(arguments.study))
+    study = parse_study(config, read_yaml(arguments.schema))
+    logging.info("%s: study %s, %d cells", arguments.study, study.name, len(study.cells()))
+
+
+if __name__ == "__main__":
+    run_script(__doc__, add_arguments, main)

@@ -1,0 +1,109 @@
+"""Where the images of a data set come from: files to download, or files that are here already."""
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+from freeconv.errors import InputError
+
+ROLES = {
+    "digits": (),
+    "idx": ("train_images", "train_labels", "test_images", "test_labels"),
+    "cifar10": ("archive",),
+    "npz": ("archive",),
+    "folder": ("archive",),
+}
+"""Format of a data set -> roles of the files that it is made of."""
+
+
+class SourceFile(NamedTuple):
+    """A file of a data set.
+
+    Attributes:
+        path: where it lies on this machine; None if it is downloaded.
+        name: that it is downloaded by; None if it is here.
+        sha256: digest of its content; None if it is here.
+    """
+
+    path: str | None
+    name: str | None
+    sha256: str | None
+
+
+def files_of(source):
+    """The files of a source, by their roles.
+
+    Args:
+        source: an entry of the key `sources` of a configuration, valid by the schema. A `path`
+            goes before all that is downloaded, since a study's source adds to one of the same name.
+
+    Returns:
+        Mapping, role -> `SourceFile`.
+    """
+    if "path" in source:
+        return {"archive": SourceFile(source["path"], None, None)}
+    files = {}
+    for role, file in source.get("files", {}).items():
+        if "path" in file:
+            files[role] = SourceFile(file["path"], None, None)
+        else:
+            files[role] = SourceFile(None, file.get("name"), file.get("sha256"))
+    return files
+
+
+def local_digest(source):
+    """A digest of what the files of a source that are on this machine hold.
+
+    Args:
+        source: see `files_of`.
+
+    Returns:
+        16 hexadecimal digits; an empty text if all files are downloaded, or one is not there.
+    """
+    paths = [Path(file.path) for file in files_of(source).values() if file.path]
+    if not paths or not all(path.exists() for path in paths):
+        return ""
+    digests = [_content_digest(file) for path in paths for file in _files(path)]
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
+
+
+def _files(path):
+    """A file itself; the files of a folder of classes, see `pictures.read_folder`."""
+    return sorted(path.glob("*/*")) if path.is_dir() else [path]
+
+
+def _content_digest(path):
+    if not path.is_file():
+        return path.name
+    with path.open("rb") as file:
+        return f"{path.parent.name}/{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def check_source(dataset, source):
+    """Raise InputError unless a source has the files that its format is made of.
+
+    Args:
+        dataset: name of the data set.
+        source: see `files_of`.
+    """
+    key, source_format = f"sources.{dataset}", source["format"]
+    files, roles = files_of(source), ROLES[source_format]
+    whole = roles == ("archive",)
+    made_of = f"the format {source_format} is made of {', '.join(roles) or 'no file'}"
+    if "path" in source and not whole:
+        raise InputError(f"{key}.path: {made_of}; give the path of each under {key}.files")
+    for role in roles:
+        if role not in files:
+            hint = f"; for one on this machine, give {key}.path" if whole else ""
+            raise InputError(f"{key}.files.{role}: missing; {made_of}{hint}")
+    for role, file in files.items():
+        if role not in roles:
+            raise InputError(f"{key}.files.{role}: unknown file; {made_of}")
+        for name in ("name", "sha256") if file.path is None else ():
+            if getattr(file, name) is None:
+                raise InputError(
+                    f"{key}.files.{role}.{name}: missing; a file that is downloaded needs it, and "
+                    "one on this machine needs `path` alone"
+                )
+    if "arrays" in source and source_format != "npz":
+        raise InputError(f"{key}.arrays: only the format npz has arrays; remove it")
