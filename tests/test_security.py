@@ -80,7 +80,7 @@ def test_the_search_for_dangers_finds_them(code):
 # `shlex` has quoted already.
 QUOTED = {
     *("params.settings", "params.arguments", "params.strengths", "params.extension"),
-    *("params.seed", "threads", "resources.device"),
+    *("params.seed", "threads", "resources.device", "resources.gpu_share"),
 }
 
 
