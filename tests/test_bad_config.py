@@ -29,7 +29,10 @@ WRONG = {
     ),
     "missing key": (
         changed("seed_policy: cell\n", ""),
-        ["seed_policy: missing; this key is required"],
+        [
+            "invalid configuration (config/README.md explains every key):",
+            "seed_policy: missing; this key is required",
+        ],
     ),
     "wrong type": (
         changed("epochs: 2\n    patience: 2", "epochs: two\n    patience: 2"),
@@ -37,7 +40,10 @@ WRONG = {
     ),
     "number as text": (
         changed("learning_rate: 0.001", "learning_rate: 1e-3"),
-        ['datasets.digits.learning_rate: "1e-3" is not allowed; expected a number'],
+        [
+            'datasets.digits.learning_rate: "1e-3" is not allowed; expected a number; '
+            "YAML takes this for text, write 0.001"
+        ],
     ),
     "out of range": (
         changed("edge_noise: [0]", "edge_noise: [1.5]"),

@@ -89,6 +89,16 @@ def test_each_fault_is_named(read_config, schema, path, value, words):
         assert word in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [("1e-6", "; YAML takes this for text, write 0.000001"), ("nan", ""), ("1e99", ""), ("x", "")],
+)
+def test_numbers_that_yaml_takes_for_text_are_shown_as_it_wants_them(text, hint):
+    with pytest.raises(InputError) as error:
+        check_config({"a": text}, {"properties": {"a": {"type": "number"}}})
+    assert str(error.value).endswith(f"expected a number{hint}")
+
+
 def test_a_missing_key_is_named(read_config, schema):
     config = read_config()
     del config["protocol"]["vcp"], config["seed"]

@@ -2,6 +2,7 @@
 
 import json
 import math
+from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -121,7 +122,8 @@ def check_config(config, schema):
     lines = dict.fromkeys(line for fault in faults for line in _describe(fault))
     lines |= dict.fromkeys(_not_finite(config, ()))
     if lines:
-        raise InputError("invalid configuration:\n" + "\n".join(f"  - {line}" for line in lines))
+        head = "invalid configuration (config/README.md explains every key):"
+        raise InputError("\n".join([head, *(f"  - {line}" for line in lines)]))
 
 
 def _not_finite(value, path):
@@ -159,6 +161,9 @@ def _describe(fault):
         case "type":
             kinds = [allowed] if isinstance(allowed, str) else allowed
             expected = " or ".join(_KINDS.get(kind, kind) for kind in kinds)
+            if "number" in kinds and _is_number(fault.instance):
+                number = format(Decimal(fault.instance), "f")
+                expected += f"; YAML takes this for text, write {number}"
         case "minItems" | "minProperties":
             expected = f"at least {allowed} of them"
         case "maxItems":
@@ -181,6 +186,15 @@ _KINDS = {
     "object": "a mapping of keys to values",
     "string": "text",
 }
+
+
+def _is_number(value):
+    """Whether a value is text that reads as a number of not too many digits."""
+    try:
+        number = Decimal(value) if isinstance(value, str) else Decimal("nan")
+    except InvalidOperation:
+        return False
+    return number.is_finite() and abs(number.adjusted()) < 20
 
 
 def _unknown_keys(fault, key):
