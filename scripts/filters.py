@@ -1,4 +1,4 @@
-"""Draw the filters of a free convolution of a trained model, and how alike they are, as PNG or SVG."""
+"""Draw the filters of a free convolution of a trained model, and how alike they are."""
 
 import zipfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Show one cell: its settings, best epoch, accuracies and curves; with --picture also as a figure."""
+"""Show one cell in the terminal: settings, best epoch, accuracies, curves; and as a picture."""
 
 import os
 import shutil

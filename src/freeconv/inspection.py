@@ -3,7 +3,6 @@
 import matplotlib
 import pandas as pd
 import plotille
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from freeconv import catalogue
