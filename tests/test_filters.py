@@ -143,7 +143,7 @@ def test_the_layer_is_found_by_name():
     model = build_model("fcn", "mnist", (28, 28, 1), 10, layers=2)
     assert free_layer(model).name == "conv1"
     assert free_layer(model, "conv2").name == "conv2"
-    with pytest.raises(InputError, match="layer hidden: expected .* conv1, conv2"):
+    with pytest.raises(InputError, match=r"layer hidden: expected .* conv1, conv2"):
         free_layer(model, "hidden")
     with pytest.raises(InputError, match="the model, cnn, has no free convolution"):
         free_layer(build_model("cnn", "mnist", (28, 28, 1), 10))

@@ -93,7 +93,7 @@ def _trained(history):
 
 
 def _limits(low, high, count):
-    """Limits of an axis of so many characters, so that its ends are the middles of the outer ones."""
+    """Limits of an axis of so many characters: the ends are the middles of the outer ones."""
     half = ((high - low) or 0.01) / (count - 1) / 2
     return float(low - half), float(high + half)
 
