@@ -1,6 +1,5 @@
-"""Show one cell: settings, best epoch, accuracies and curves; with --picture also as a figure."""
+"""Show one cell in the terminal: settings, best epoch, accuracies, curves; and as a picture."""
 
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -19,11 +18,10 @@ def add_arguments(parser):
 def main(arguments):
     history, run = read_cell(arguments.history)
     sys.stdout.reconfigure(errors="replace")  # a terminal that knows no dots gets question marks
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     # The labels of the axis stand beside the curves.
     width = max(20, min(100, shutil.get_terminal_size().columns - 16))
     print(describe_cell(history, run))
-    print(curves_as_text(history, width, colour=colour))
+    print(curves_as_text(history, width))
     if arguments.picture:
         with whole_file(arguments.picture) as partial:
             save(draw_cell(history), partial)

@@ -18,7 +18,7 @@ from freeconv.distances import ring
 from freeconv.errors import InputError
 from freeconv.style import STYLE, WIDTH, letter_panels, panels
 
-_GAP, _ABSENT = "0.9", "0.5"  # the greys between kernels, and of connections that do not exist
+_GAP, _ABSENT = "0.72", "0.3"  # the greys between kernels, and of connections that do not exist
 _LEGIBLE = 99.5  # per cent of the weights shown that the colours tell apart
 
 
@@ -164,6 +164,7 @@ def draw_filters(
         columns = max(3, len(numbers))
         side = WIDTH / columns + 5
         figure, axes = panels(channels + 1, columns, height=side * (channels + 1) + 25)
+        figure.get_layout_engine().set(h_pad=0.07)
         for channel, row in enumerate(axes[:-1]):
             for ax, number in zip(row, numbers, strict=False):
                 at = (channel, number)
@@ -182,7 +183,7 @@ def draw_filters(
 
 
 def _limit(weights: np.ndarray) -> float:
-    """The size of a weight that has the strongest colour: a few outliers must not pale all."""
+    """The size of a weight that has the strongest colour, so that few outliers do not pale all."""
     sizes = np.abs(weights[np.isfinite(weights)])
     return (np.percentile(sizes, _LEGIBLE) if sizes.size else 0) or 1.0
 
@@ -204,8 +205,8 @@ def _maps(figure: Figure, axes: np.ndarray, kernel: np.ndarray, grid: tuple[int,
     # The standard deviation of the cosine of two random directions.
     cosine = f"Cosine (by chance ±{(kernel[0].size) ** -0.5:.2f})"
     maps = {
-        "Likeness to the neighbours' mean": (likeness_to_neighbours(kernel, grid), cosine),
-        "Likeness to the position X": (to_centre, cosine),
+        "Likeness to neighbours": (likeness_to_neighbours(kernel, grid), cosine),
+        "Likeness to X": (to_centre, cosine),
         "Length of all weights": (bank_lengths(kernel, grid), "Share of the mean length"),
     }
     for ax, (title, (values, label)) in zip(axes, maps.items(), strict=False):

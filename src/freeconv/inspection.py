@@ -79,7 +79,7 @@ def describe_cell(history, run):
 def _metrics(history, best, last):
     """The metrics that were measured, of the best and the last epoch."""
     epochs = history.set_index("epoch")[list(METRICS)]
-    lines = [f"{'epoch':<18}{'best':>9} {best:<4}{'last':>5} {last}".rstrip()]
+    lines = [f"{'epoch':<18}{f'best {best}':>10}{f'last {last}':>10}"]
     for name in METRICS:
         values = [epochs.loc[epoch, name] for epoch in (best, last)]
         if not all(map(pd.isna, values)):
@@ -92,6 +92,12 @@ def _trained(history):
     return history[history["epoch"] >= 1]
 
 
+def _limits(low, high, count):
+    """Limits of an axis of so many characters: the ends are the middles of the outer ones."""
+    half = ((high - low) or 0.01) / (count - 1) / 2
+    return float(low - half), float(high + half)
+
+
 def _title(row):
     """The cell in a few words, such as `Digits, FCN, translation 0.1, fold 0`."""
     words = [catalogue.dataset_title(row.dataset), catalogue.MODELS.get(row.model, row.model)]
@@ -102,33 +108,36 @@ def _title(row):
     return ", ".join([*words, f"fold {row.fold}"])
 
 
-def curves_as_text(history, width=72, height=16, colour=False):
+def curves_as_text(history, width=72, height=16):
     """The accuracies over the epochs, drawn by characters.
 
     Args:
         history: `pandas.DataFrame` of one cell, by `history.HISTORY_SCHEMA`.
         width: characters of the area between the axes.
         height: lines of it.
-        colour: whether to use the terminal's colours; a letter marks every curve anyway.
 
     Returns:
-        A string of lines, with dots of the Unicode block "Braille Patterns".
+        A string of lines, with dots of the Unicode block "Braille Patterns", a letter a point of
+        few epochs and, where standard output is a terminal that wants them, colours.
     """
     plot = plotille.Figure()
-    plot.width, plot.height, plot.with_colors, plot.origin = width, height, colour, False
+    plot.width, plot.height, plot.origin = width, height, False
     plot.x_label, plot.y_label = "epoch", "accuracy"
     trained = _trained(history)
-    bottom, top = trained[list(CURVES)].min().min(), trained[list(CURVES)].max().max()
-    plot.set_y_limits(bottom, max(top, bottom + 0.01))
-    plot.set_x_limits(1, max(2, int(trained["epoch"].max())))
-    plot.x_ticks_fkt = lambda low, high: f"{low:.1f}"
-    plot.y_ticks_fkt = lambda low, high: f"{low:.3f}"
+    values = trained[list(CURVES)]
+    x = _limits(1, trained["epoch"].max(), width)
+    y = _limits(values.min().min(), values.max().max(), height)
+    plot.set_x_limits(*x)
+    plot.set_y_limits(*y)
+    # A label names the middle of its character; above the highest one there is nothing.
+    plot.x_ticks_fkt = lambda low, _: f"{low + (x[1] - x[0]) / width / 2:.1f}"
+    plot.y_ticks_fkt = lambda low, high: f"{(low + high) / 2:.3f}" if low < y[1] else ""
     for metric, words in CURVES.items():
         measured = trained.dropna(subset=metric)
         name, letter = _TERMINAL_LOOKS[metric]
         marker = letter if len(measured) <= _FEW_EPOCHS else None
         points = measured["epoch"].tolist(), measured[metric].tolist()
-        plot.plot(*points, lc=name if colour else None, label=words, marker=marker)
+        plot.plot(*points, lc=name, label=words, marker=marker)
     return plot.show(legend=True)
 
 

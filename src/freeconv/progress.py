@@ -153,7 +153,7 @@ def describe_progress(words, left, at_a_time):
 
 def format_duration(seconds):
     """A time in its two largest units, rounded: `40 s`, `12 min`, `3 h 20 min`, `2 d 5 h`."""
-    if seconds < 60:
+    if round(seconds) < 60:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     hours, days = minutes // 60, minutes // (24 * 60)

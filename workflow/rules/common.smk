@@ -135,6 +135,18 @@ def figure_files():
     ]
 
 
+def filter_pictures(wildcards):
+    """A picture of every free network's first layer; or one clear error, without models."""
+    if not STUDY.keep_models:
+        raise WorkflowError(
+            f"keep_models: false, so study {STUDY.name} has no models whose filters could be drawn; "
+            "with keep_models: true, cells trained from then on have (those that are there would be "
+            "trained again)"
+        )
+    pattern = f"results/{{study}}/filters/{CELL}.png"
+    return [named_after(cell, pattern) for cell in STUDY.cells() if cell.model == "fcn"]
+
+
 def frame_of_figure(wildcards):
     """The records that a figure is drawn from."""
     frame = catalogue.figure(wildcards.figure).frame

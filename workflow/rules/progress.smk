@@ -92,7 +92,7 @@ def jobs_at_a_time():
 
 # The job of a `run` block is a Snakemake of its own, which is not told all of the command line.
 if workflow.is_main_process:
-    os.environ["FREECONV_JOBS"] = str(jobs_at_a_time())
+    os.environ.update(FREECONV_JOBS=str(jobs_at_a_time()))
 
 
 def state_of_running(cell, kind, start):
@@ -120,6 +120,6 @@ def progress():
         trained, evaluated = state_of_cell(cell), state_of_cell_evaluation(cell)
         words.append(word_of_cell(trained, evaluated, bool(running)))
         jobs += jobs_of_cell(cell, running)
-    count = int(os.environ["FREECONV_JOBS"])
+    count = int(os.getenv("FREECONV_JOBS"))
     cells = describe_progress(words, time_left(jobs, count), count)
     return f"{cells}Results: {describe_states(shown)}"
