@@ -1,5 +1,6 @@
 """What the documentation tells users to write works as written."""
 
+import ast
 import doctest
 import gzip
 import hashlib
@@ -136,16 +137,31 @@ def test_the_pages_are_found():
     assert "protocol.md" in LINK.findall(read_page("docs/index.md"))
 
 
-def test_the_map_of_modules_is_complete():
+def imported_modules(path):
+    """The modules of the package that one of them imports, as they are named in the map."""
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if hasattr(node, "module")]
+    inside = [node for node in nodes if (node.module or "").partition(".")[0] == "freeconv"]
+    return {
+        ".".join([*node.module.split(".")[1:], *extra])
+        for node in inside
+        for extra in [[], *([alias.name] for alias in node.names)]
+    }
+
+
+def test_the_map_of_modules_is_complete_and_in_the_order_of_imports():
     package = ROOT / "src/freeconv"
     modules = {
-        ".".join(path.relative_to(package).with_suffix("").parts)
+        ".".join(path.relative_to(package).with_suffix("").parts): path
         for path in package.rglob("*.py")
         if path.stem != "__init__"
     }
     text = read_page("docs/architecture.md")
     section = text.partition("\n## Modules\n")[2].partition("\n## ")[0]
-    assert sorted(re.findall(r"^\| `([a-z_.]+)` \|", section, re.MULTILINE)) == sorted(modules)
+    mapped = re.findall(r"^\| `([a-z_.]+)` \|", section, re.MULTILINE)
+    assert sorted(mapped) == sorted(modules)
+    for position, name in enumerate(mapped):
+        below = imported_modules(modules[name]) & set(mapped[position + 1 :])
+        assert not below, f"{name} imports {below}"
 
 
 def test_the_map_of_scripts_is_complete():

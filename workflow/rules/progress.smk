@@ -78,7 +78,7 @@ def jobs_of_cell(cell, running):
 
 def jobs_at_a_time():
     """How many jobs the command line lets run at once: --cores, --jobs, --resources gpu."""
-    asked = {"_cores": 1, "_nodes": 1, "gpu": gpus_of_a_job()}
+    asked = {"_cores": 1, "_nodes": 1, "gpu": gpus_of_a_job(None, attempt=1)}
     limits = {name: workflow.global_resources.get(name) for name in asked}
     return min(
         (
