@@ -60,5 +60,5 @@ def _links(root, page):
         return
     for target in LINK.findall(path.read_text(encoding="utf-8")):
         file = (path.parent / target).resolve()
-        if file.is_file():
+        if file.is_file() and file.is_relative_to(root):
             yield file.relative_to(root).as_posix()
