@@ -127,6 +127,10 @@ ADDED = {
 }
 
 
+def _protocol(project, **changes):
+    return yaml.safe_load((project / "study.yaml").read_text())["protocol"] | changes
+
+
 def _folds(project, **changes):
     return yaml.safe_load((project / "study.yaml").read_text())["folds"] | changes
 
@@ -146,6 +150,11 @@ STALE = {
     "the learning rate, in a clone": (
         lambda p: [clone(p), configure(p, datasets=training(p, learning_rate=0.002))],
         5,
+    ),
+    "how connections are left out": (lambda p: configure(p, protocol=_protocol(p, vcp="input")), 1),
+    "how free kernels are initialised": (
+        lambda p: configure(p, protocol=_protocol(p, glorot_fans="per_location")),
+        3,
     ),
     "the number of folds": (lambda p: configure(p, folds=_folds(p, count=5)), 5),
     "the data set's files": (

@@ -96,10 +96,21 @@ def _state(path, schema, changes):
 
 
 def _training_changes(run, settings, data, code):
-    yield from _differences("", run.get("settings", {}), vars(settings))
+    without = _without_effect(settings)
+    before, now = (
+        {name: value for name, value in either.items() if name not in without}
+        for either in (run.get("settings", {}), vars(settings))
+    )
+    yield from _differences("", before, now)
     if data is not None and run.get("data") != data:
         yield "the images of its folds changed"
     yield from _code_changes(run.get("code", {}), code)
+
+
+def _without_effect(settings):
+    """The names of settings that do not bear on such a cell: choices about layers it has not."""
+    names = [] if settings.vcp > 0 else ["vcp_kind"]
+    return names if settings.model == "fcn" else [*names, "glorot_fans"]
 
 
 def _code_changes(before, now):
