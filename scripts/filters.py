@@ -13,6 +13,9 @@ def add_arguments(parser):
     parser.add_argument(
         "--filters", type=int, nargs="+", default=[0, 1, 2], help="filters to draw, from 0"
     )
+    parser.add_argument(
+        "--channels", type=int, nargs="+", help="input channels, from 0 (default: the first three)"
+    )
     parser.add_argument("--title", default="", help="title of the figure")
     parser.add_argument(
         "--output", type=Path, nargs="+", required=True, help="files to write: .png, .svg"
@@ -46,6 +49,7 @@ def main(arguments):
         layer.output_grid,
         layer.kernel_size,
         arguments.filters,
+        arguments.channels,
         present=None if mask is None else convert_to_numpy(mask),
         title=arguments.title,
     )
