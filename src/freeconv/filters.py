@@ -130,7 +130,7 @@ def draw_filters(
     kernel: np.ndarray,
     grid: tuple[int, int],
     kernel_size: tuple[int, int],
-    numbers: Sequence[int] = (0, 1, 2),
+    numbers: Sequence[int] | None = None,
     channels: Sequence[int] | None = None,
     present: np.ndarray | None = None,
     title: str = "",
@@ -145,7 +145,7 @@ def draw_filters(
         kernel: As `FreeConv2D.kernel`.
         grid: `(out_rows, out_columns)`.
         kernel_size: `(kernel_rows, kernel_columns)`.
-        numbers: The filters shown, from 0.
+        numbers: The filters shown, from 0; `None` for the first three.
         channels: The input channels shown, from 0; `None` for the first three.
         present: Which connections exist, as `FreeConv2D.connection_mask`; `None` for all.
         title: Of the figure.
@@ -155,6 +155,7 @@ def draw_filters(
     """
     kernel = np.asarray(kernel, np.float64)
     depth = kernel.shape[1] // (kernel_size[0] * kernel_size[1])
+    numbers = range(min(3, kernel.shape[2])) if numbers is None else numbers
     channels = range(min(3, depth)) if channels is None else channels
     _check_numbers("filters", numbers, kernel.shape[2])
     _check_numbers("channels", channels, depth)
