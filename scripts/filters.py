@@ -11,7 +11,10 @@ def add_arguments(parser):
     parser.add_argument("--model-file", type=Path, required=True, help="trained model (.keras)")
     parser.add_argument("--layer", help="name of the layer (default: the first free convolution)")
     parser.add_argument(
-        "--filters", type=int, nargs="+", default=[0, 1, 2], help="filters to draw, from 0"
+        "--filters", type=int, nargs="+", help="filters, from 0 (default: the first three)"
+    )
+    parser.add_argument(
+        "--channels", type=int, nargs="+", help="input channels, from 0 (default: the first three)"
     )
     parser.add_argument("--title", default="", help="title of the figure")
     parser.add_argument(
@@ -46,6 +49,7 @@ def main(arguments):
         layer.output_grid,
         layer.kernel_size,
         arguments.filters,
+        arguments.channels,
         present=None if mask is None else convert_to_numpy(mask),
         title=arguments.title,
     )

@@ -103,7 +103,7 @@ def test_the_picture_shows_what_was_computed():
     present = random.random(kernel.shape) < 0.5
     kernel *= present
     grid, size = (3, 4), (3, 3)
-    figure = draw_filters(kernel, grid, size, (4, 1), present, title="a title")
+    figure = draw_filters(kernel, grid, size, (4, 1), present=present, title="a title")
     shown = [ax for ax in figure.axes if ax.get_title(loc="left")]
     assert [ax.get_title(loc="left") for ax in shown] == [
         *("(a) Filter 4, channel 0", "(b) Filter 1, channel 0"),
@@ -130,6 +130,22 @@ def test_the_picture_shows_what_was_computed():
 def test_only_filters_that_there_are_can_be_drawn(numbers):
     with pytest.raises(InputError, match="`filters` must be from 0 to 4"):
         draw_filters(np.ones((4, 9, 5)), (2, 2), (3, 3), numbers)
+
+
+def test_channels_are_chosen_or_the_first_three():
+    kernel = np.random.default_rng(3).normal(size=(4, 9 * 5, 2))
+    first = draw_filters(kernel, (2, 2), (3, 3), (1,))
+    chosen = draw_filters(kernel, (2, 2), (3, 3), (1,), channels=[4])
+    for figure, channels in ((first, [0, 1, 2]), (chosen, [4])):
+        drawn = [ax for ax in figure.axes if "Filter" in ax.get_title(loc="left")]
+        assert len(drawn) == len(channels)
+        for ax, channel in zip(drawn, channels, strict=True):
+            assert ax.get_title(loc="left").endswith(f" Filter 1, channel {channel}")
+            expected = kernel_mosaic(kernel, (2, 2), (3, 3), channel, 1)
+            there = ~np.isnan(expected)
+            np.testing.assert_array_equal(ax.images[1].get_array()[there], expected[there])
+    with pytest.raises(InputError, match="`channels` must be from 0 to 4"):
+        draw_filters(kernel, (2, 2), (3, 3), channels=[5])
 
 
 @pytest.mark.parametrize("weight", [0.0, NAN])
@@ -187,7 +203,7 @@ def test_a_study_without_models_has_no_filters_to_draw(snakemake, tmp_path, conf
     run = snakemake(tmp_path, "filters", *configuration(keep_models=False))
     assert run.returncode != 0
     assert "keep_models: false, so study smoke has no models" in run.stdout
-    assert "Traceback" not in run.stdout
+    assert "Traceback (most recent call last)" not in run.stdout
 
 
 def test_a_study_with_models_draws_those_of_its_free_networks(

@@ -130,49 +130,49 @@ def draw_filters(
     kernel: np.ndarray,
     grid: tuple[int, int],
     kernel_size: tuple[int, int],
-    numbers: Sequence[int] = (0, 1, 2),
+    numbers: Sequence[int] | None = None,
+    channels: Sequence[int] | None = None,
     present: np.ndarray | None = None,
     title: str = "",
 ) -> Figure:
     """Draws some filters of a free convolution where they are, and maps of how alike they are.
 
     A column a filter, a row an input channel, all in one scale of colours; below them the maps of
-    `likeness_to_neighbours`, `likeness_to_centre` (a cross marks it) and `bank_lengths`, which are
-    of all filters.
+    `likeness_to_neighbours`, `likeness_to_centre` (an X marks it) and `bank_lengths`, which are of
+    all filters and channels.
 
     Args:
         kernel: As `FreeConv2D.kernel`.
         grid: `(out_rows, out_columns)`.
         kernel_size: `(kernel_rows, kernel_columns)`.
-        numbers: The filters shown, from 0.
+        numbers: The filters shown, from 0; `None` for the first three.
+        channels: The input channels shown, from 0; `None` for the first three.
         present: Which connections exist, as `FreeConv2D.connection_mask`; `None` for all.
         title: Of the figure.
 
     Raises:
-        InputError: If there is no such filter.
+        InputError: If there is no such filter or channel.
     """
     kernel = np.asarray(kernel, np.float64)
-    channels = kernel.shape[1] // (kernel_size[0] * kernel_size[1])
-    if not numbers or not all(0 <= number < kernel.shape[2] for number in numbers):
-        raise InputError(
-            f"`filters` must be from 0 to {kernel.shape[2] - 1}, at least one. "
-            f"Received: {' '.join(map(str, numbers)) or 'none'}"
-        )
+    depth = kernel.shape[1] // (kernel_size[0] * kernel_size[1])
+    numbers = range(min(3, kernel.shape[2])) if numbers is None else numbers
+    channels = range(min(3, depth)) if channels is None else channels
+    _check_numbers("filters", numbers, kernel.shape[2])
+    _check_numbers("channels", channels, depth)
     if present is None:
         present = np.ones(kernel.shape, bool)
     with matplotlib.rc_context(STYLE | {"axes.grid": False}):
         columns = max(3, len(numbers))
         side = WIDTH / columns + 5
-        figure, axes = panels(channels + 1, columns, height=side * (channels + 1) + 25)
+        figure, axes = panels(len(channels) + 1, columns, side * (len(channels) + 1) + 25)
         figure.get_layout_engine().set(h_pad=0.07)
-        for channel, row in enumerate(axes[:-1]):
+        limit = _limit(kernel[..., list(numbers)])
+        for row, channel in zip(axes, channels, strict=False):
             for ax, number in zip(row, numbers, strict=False):
-                at = (channel, number)
-                weights, exist = (
-                    kernel_mosaic(array, grid, kernel_size, *at) for array in (kernel, present)
-                )
-                image = _mosaic(ax, weights, exist, _limit(kernel[..., list(numbers)]))
-                ax.set_title(f"Filter {number}" + f", channel {channel}" * (channels > 1))
+                at = (grid, kernel_size, channel, number)
+                mosaics = (kernel_mosaic(array, *at) for array in (kernel, present))
+                image = _mosaic(ax, *mosaics, limit)
+                ax.set_title(f"Filter {number}" + f", channel {channel}" * (depth > 1))
         label = "Weight" if present.all() else "Weight (dark grey: no connection)"
         below = {"location": "bottom", "aspect": 40, "pad": 0.02}
         figure.colorbar(image, ax=axes[:-1], label=label, extend="both", shrink=0.5, **below)
@@ -180,6 +180,14 @@ def draw_filters(
         _finish(axes)
         figure.suptitle(title, x=0.01, ha="left", size=9)
     return figure
+
+
+def _check_numbers(name: str, numbers: Sequence[int], count: int) -> None:
+    if not numbers or not all(0 <= number < count for number in numbers):
+        raise InputError(
+            f"`{name}` must be from 0 to {count - 1}, at least one. "
+            f"Received: {' '.join(map(str, numbers)) or 'none'}"
+        )
 
 
 def _limit(weights: np.ndarray) -> float:
