@@ -28,7 +28,8 @@ from freeconv.arguments import format_arguments, format_value
 from freeconv.datasets import pack
 from freeconv.files import write_parquet
 from freeconv.fingerprints import evaluation_code, training_code
-from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA, best_epoch
+from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA
+from freeconv.selection import best_epoch
 from freeconv.validity import evaluation_request, training_identity
 
 log = logging.getLogger(__name__)

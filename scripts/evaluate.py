@@ -35,7 +35,8 @@ def main(arguments):
     from freeconv.devices import use_device
     from freeconv.files import read_header, read_parquet, write_parquet
     from freeconv.fingerprints import evaluation_code
-    from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA, best_epoch
+    from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA
+    from freeconv.selection import best_epoch
     from freeconv.study import CellSettings
 
     history = read_parquet(arguments.history, HISTORY_SCHEMA)

@@ -13,8 +13,9 @@ from freeconv.checkpoint import Checkpoint
 from freeconv.datasets import digits
 from freeconv.errors import InputError
 from freeconv.evaluation import evaluate_model, sweep_conditions
-from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA, METRICS, best_epoch
+from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA, METRICS
 from freeconv.models import build_model
+from freeconv.selection import best_epoch
 from freeconv.splits import Split, Splits
 from freeconv.study import CellSettings
 from freeconv.training import train_cell

@@ -22,8 +22,8 @@ _FREE_LAYER = (
     "patches",
 )
 _FILTER_DISTANCES = ("distances",)
-_TRAINING = ("training",)
-_EVALUATION = ("evaluation",)
+_TRAINING = ("selection", "training")
+_EVALUATION = ("evaluation", "selection")
 
 # Fields of syntax trees that say nothing, or that only some versions of Python have.
 _SILENT_FIELDS = {"ctx", "kind", "type_comment", "type_ignores", "type_params"}

@@ -9,7 +9,8 @@ from freeconv import catalogue
 from freeconv.arguments import format_value
 from freeconv.errors import InputError
 from freeconv.files import read_header, read_parquet
-from freeconv.history import CELL_COLUMNS, HISTORY_SCHEMA, METRICS, best_epoch
+from freeconv.history import CELL_COLUMNS, HISTORY_SCHEMA, METRICS
+from freeconv.selection import best_epoch
 from freeconv.style import STYLE, panels
 
 CURVES = {"accuracy": "training", "val_accuracy": "validation"}

@@ -3,7 +3,8 @@
 import numpy as np
 
 from freeconv.errors import InputError
-from freeconv.history import CELL_COLUMNS, best_epoch
+from freeconv.history import CELL_COLUMNS
+from freeconv.selection import best_epoch
 from freeconv.validity import training_identity
 
 _AGAIN = "delete it and run again"

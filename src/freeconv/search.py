@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from freeconv.history import SEARCH_SCHEMA, TRIAL_COLUMNS, best_epoch, finite_epochs
+from freeconv.history import SEARCH_SCHEMA, TRIAL_COLUMNS
+from freeconv.selection import best_epoch, finite_epochs
 
 PAPERS_CHOICE = {"mnist": (3, 1e-3), "cifar10": (3, 1e-4)}
 """Data set -> layers and learning rate that the paper's search ended with (Table A.2)."""

@@ -14,8 +14,9 @@ from freeconv.devices import require_backend
 from freeconv.distances import filter_distances
 from freeconv.engine import Condition, Evaluator, Trainer, computing_in, on_device
 from freeconv.errors import InputError
-from freeconv.history import CELL_COLUMNS, HISTORY_SCHEMA, LOSSES
+from freeconv.history import CELL_COLUMNS, HISTORY_SCHEMA
 from freeconv.models import build_model, first_free_layer
+from freeconv.selection import LOSSES
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def train_cell(settings, splits, checkpoint=None):
             goes on to is what it would have been, but for `seconds`.
 
     Returns:
-        `TrainedCell`. The best epoch is `history.best_epoch`.
+        `TrainedCell`. The best epoch is `selection.best_epoch`.
 
     Raises:
         InputError: if there are fewer training images than a batch holds, the
@@ -191,7 +192,7 @@ class _Validator:
 
 
 class _Best:
-    """The best epoch so far, by `history.best_epoch`, and the weights it ended with."""
+    """The best epoch so far, by `selection.best_epoch`, and the weights it ended with."""
 
     def __init__(self, model):
         self._model = model

@@ -2,7 +2,7 @@ import math
 
 import pandas as pd
 
-from freeconv.history import best_epoch
+from freeconv.selection import best_epoch
 
 NAN, INF = math.nan, math.inf
 
