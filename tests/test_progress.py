@@ -4,9 +4,11 @@ import base64
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -90,7 +92,7 @@ def test_the_text_by_hand():
         "time unknown of 2 evaluations, mnist fcn: none is over yet",
     ]
     assert describe_progress(["done"], TimeLeft(None, {}), 1) == (
-        "1 cells: 1 done, 0 running, 0 stale, 0 missing\n"
+        "1 cell: 1 done, 0 running, 0 stale, 0 missing\n"
     )
 
 
@@ -196,19 +198,23 @@ def test_status_of_a_running_study(status, root, tmp_path):
     command += ["--directory", tmp_path, "--cores", "1", "--configfile", tmp_path / "long.yaml"]
     log = tmp_path / f"logs/smoke/train/{cell}.log"
     with (tmp_path / "output").open("w") as output:
-        run = subprocess.Popen(list(map(str, command)), stdout=output, stderr=output)
+        run = subprocess.Popen(
+            list(map(str, command)), stdout=output, stderr=output, start_new_session=True
+        )
     try:
         while run.poll() is None and not (log.exists() and last_epoch(log.read_text())):
             time.sleep(0.2)
         assert run.poll() is None, (tmp_path / "output").read_text()
         lines = status(tmp_path)
     finally:
-        run.terminate()
-        run.wait()
+        # As Ctrl-C does; at SIGTERM Snakemake would wait for the end of the training.
+        with suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGINT)
+        run.wait(timeout=300)
     assert "5 cells: 0 done, 1 running, 0 stale, 4 missing" in lines
     (running,) = (line for line in lines if line.startswith("running "))
     assert re.fullmatch(
-        rf"running {history}: since \d+ (s|min); epoch \d+/5000; log \d+ s old", running
+        rf"running {history}: since \d+ (s|min); epoch \d+/5000; log \d+ (s|min) old", running
     )
     assert "5 cells: 0 done, 0 running, 0 stale, 5 missing" in status(tmp_path)
 

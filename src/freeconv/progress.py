@@ -141,7 +141,7 @@ def describe_progress(words, left, at_a_time):
     """
     counts = Counter(words)
     cells = ", ".join(f"{counts[word]} {word}" for word in _WORDS)
-    lines = [f"{counts.total()} cells: {cells}"]
+    lines = [f"{counts.total()} {'cell' if counts.total() == 1 else 'cells'}: {cells}"]
     if left.seconds is not None:
         jobs = "1 job" if at_a_time == 1 else f"{at_a_time} jobs"
         lines.append(f"about {format_duration(left.seconds)} left, with {jobs} at a time")
