@@ -81,7 +81,8 @@ def strength_arguments(study):
 
 def _prepare(runner):
     runner.script("prepare.py", "--format", "digits", "--output", "digits.npy")
-    folds = ["--count", 5, "--method", "contiguous", "--seed", 0, "--output", "folds.parquet"]
+    folds = ["--count", 5, "--method", "contiguous", "--seed", 0, "--source", "made up"]
+    folds += ["--output", "folds.parquet"]
     runner.script("folds.py", "--data", "digits.npy", *folds)
 
 
