@@ -379,7 +379,7 @@ def test_made_up_records_are_those_of_a_study(read_config):
     assert history["epoch"].tolist() == list(range(settings.epochs + 1))
     assert history["distance_1"].isna().all()
     assert history["accuracy"].isna().sum() == 1
-    evaluation = synthetic.evaluation(settings, study.evaluation)
+    evaluation = synthetic.evaluation(settings, 3, study.evaluation)
     assert evaluation.columns.tolist() == EVALUATION_SCHEMA.names
     # Clean, quadrant swap and 29 strengths of ten classes.
     assert len(evaluation) == 31 * 10
