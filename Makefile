@@ -32,7 +32,7 @@ report: $(VENV)/workflow ## Write the report of STUDY, once it has run, report.h
 		{ echo "A report needs all of the study: make study STUDY=$(STUDY)" >&2; exit 1; }
 
 test: lint ## Linters, unit tests, and a small study through the whole workflow
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 bench: $(VENV)/bench ## Measure speed against peers; BENCH_OPTIONS="--quick" and others
 	PYTHONPATH=src $(BIN)/python -m benchmarks $(BENCH_OPTIONS)

@@ -12,7 +12,7 @@ from pkgutil import walk_packages
 class NoWorkflow:
     # What a machine lacks that has the dependencies of the library alone.
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("snakemake", "yaml", "pygments", "tf_keras", "pytest"):
+        if name.split(".")[0] in ("snakemake", "pygments", "tf_keras", "pytest"):
             raise ModuleNotFoundError(f"{name} is no dependency of the library")
 
 
