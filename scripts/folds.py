@@ -9,7 +9,8 @@ from pathlib import Path
 from freeconv.arguments import run_script
 from freeconv.datasets import open_dataset
 from freeconv.files import write_parquet
-from freeconv.folds import FOLDS_SCHEMA, METHODS, assign_folds, fold_table
+from freeconv.folds import METHODS, assign_folds, fold_table
+from freeconv.history import FOLDS_SCHEMA
 from freeconv.splits import make_splits
 
 

@@ -20,7 +20,8 @@ from test_training import SETTINGS
 from freeconv.arguments import format_arguments
 from freeconv.datasets import digits, pack
 from freeconv.files import write_parquet
-from freeconv.folds import FOLDS_SCHEMA, assign_folds, fold_table
+from freeconv.folds import assign_folds, fold_table
+from freeconv.history import FOLDS_SCHEMA
 from freeconv.models import load_model
 
 

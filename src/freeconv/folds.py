@@ -6,11 +6,8 @@ are this project's options.
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from freeconv.errors import InputError
-
-FOLDS_SCHEMA = pa.schema([("index", pa.int64()), ("fold", pa.int32())])
 
 METHODS = ("contiguous", "shuffled", "stratified")
 """How the images are spread over the folds."""

@@ -42,6 +42,9 @@ _CELL_FIELDS = [
     ("epoch", pa.int64()),
 ]
 
+# A row an image, in the order of the data set, with the fold in whose validation part it is.
+FOLDS_SCHEMA = pa.schema([("index", pa.int64()), ("fold", pa.int32())])
+
 # A row an epoch; epoch 0 is the untrained network, whose loss and accuracy on
 # the training stream are null.
 HISTORY_SCHEMA = pa.schema(

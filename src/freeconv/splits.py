@@ -8,7 +8,8 @@ import numpy as np
 from freeconv.datasets import class_count, open_dataset
 from freeconv.errors import InputError
 from freeconv.files import read_parquet
-from freeconv.folds import FOLDS_SCHEMA, split
+from freeconv.folds import split
+from freeconv.history import FOLDS_SCHEMA
 
 
 class Split(NamedTuple):
@@ -50,7 +51,7 @@ def read_splits(data, folds, fold):
 
     Args:
         data: path of a prepared data set (`datasets.pack`).
-        folds: path of its folds, Parquet by `folds.FOLDS_SCHEMA`.
+        folds: path of its folds, Parquet by `history.FOLDS_SCHEMA`.
         fold: number of the validation fold.
 
     Returns:

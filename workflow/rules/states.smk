@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from freeconv.files import read_header
-from freeconv.folds import FOLDS_SCHEMA
+from freeconv.history import FOLDS_SCHEMA
 from freeconv.validity import (
     VALID,
     State,
