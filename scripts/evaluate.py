@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from freeconv.arguments import add_extension, run_script
+from freeconv.arguments import add_device, add_extension, run_script
 from freeconv.extensions import load
 
 
@@ -23,9 +23,7 @@ def add_arguments(parser):
     )
     add_extension(parser)
     parser.add_argument("--seed", type=int, required=True, help="of the perturbations")
-    parser.add_argument("--device", choices=["auto", "gpu", "cpu"], default="auto")
-    parser.add_argument("--gpu-share", default="1/1", help="of a card, as 1/4 (default: 1/1, all)")
-    parser.add_argument("--threads", type=int, default=1, help="threads of a CPU (default: 1)")
+    add_device(parser)
     parser.add_argument("--output", type=Path, required=True, help="evaluation to write (.parquet)")
 
 

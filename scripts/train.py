@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from freeconv.arguments import add_arguments as add_settings
-from freeconv.arguments import add_extension, parse_settings, run_script
+from freeconv.arguments import add_device, add_extension, parse_settings, run_script
 from freeconv.extensions import load
 from freeconv.study import CellSettings
 
@@ -13,9 +13,7 @@ def add_arguments(parser):
     add_extension(parser)
     parser.add_argument("--data", type=Path, required=True, help="prepared data set (.npy)")
     parser.add_argument("--folds", type=Path, required=True, help="folds (.parquet)")
-    parser.add_argument("--device", choices=["auto", "gpu", "cpu"], default="auto")
-    parser.add_argument("--gpu-share", default="1/1", help="of a card, as 1/4 (default: 1/1, all)")
-    parser.add_argument("--threads", type=int, default=1, help="threads of a CPU (default: 1)")
+    add_device(parser)
     parser.add_argument("--history", type=Path, required=True, help="history to write (.parquet)")
     parser.add_argument("--model-file", type=Path, help="model to write (.keras); none without it")
     parser.add_argument(

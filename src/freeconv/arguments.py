@@ -50,6 +50,13 @@ def add_extension(parser):
     )
 
 
+def add_device(parser):
+    """Add the arguments of where a job computes (`devices.use_device`)."""
+    parser.add_argument("--device", choices=["auto", "gpu", "cpu"], default="auto")
+    parser.add_argument("--gpu-share", default="1/1", help="of a card, as 1/4 (default: 1/1, all)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of a CPU (default: 1)")
+
+
 def add_table_files(parser, flag):
     """Add the argument of the files that a table is written to, one a format."""
     parser.add_argument(

@@ -133,6 +133,18 @@ class Table:
     frame: str = "summary"
 
 
+def _six_panels(model: str, augmentation: str, title: str) -> Figure:
+    """Returns the figure of all metrics of a model, by level of an augmentation."""
+    return Figure(
+        name=f"six_panels_{model}_{augmentation}",
+        kind="six_panels",
+        title=f"Accuracy over epochs, {MODELS[model]} by level of {title.lower()}",
+        paper="",
+        frame="history",
+        needs=Needs(model=model, augmentation=augmentation),
+    )
+
+
 FIGURES = (
     Figure(
         name="free_convolution",
@@ -223,14 +235,7 @@ FIGURES = (
         needs=Needs(model="fcn", vcp=True),
     ),
     *(
-        Figure(
-            name=f"six_panels_{model}_{augmentation}",
-            kind="six_panels",
-            title=f"Accuracy over epochs, {MODELS[model]} by level of {title.lower()}",
-            paper="",
-            frame="history",
-            needs=Needs(model=model, augmentation=augmentation),
-        )
+        _six_panels(model, augmentation, title)
         for model in MODELS
         for augmentation, title in AUGMENTATIONS.items()
     ),
@@ -306,29 +311,16 @@ def own_augmentations(study: Study) -> list[str]:
 
 def own_figures(augmentation: str) -> list[Figure]:
     """Returns the figures of an augmentation that an extension brings."""
-    title = augmentation_title(augmentation).lower()
+    title = augmentation_title(augmentation)
     examples = Figure(
         name=f"{augmentation}_examples",
         kind="examples",
-        title=f"Examples of {title}",
+        title=f"Examples of {title.lower()}",
         paper="",
         frame="examples",
         needs=Needs(augmentation=augmentation),
     )
-    return [
-        examples,
-        *(
-            Figure(
-                name=f"six_panels_{model}_{augmentation}",
-                kind="six_panels",
-                title=f"Accuracy over epochs, {MODELS[model]} by level of {title}",
-                paper="",
-                frame="history",
-                needs=Needs(model=model, augmentation=augmentation),
-            )
-            for model in MODELS
-        ),
-    ]
+    return [examples, *(_six_panels(model, augmentation, title) for model in MODELS)]
 
 
 def own_table(augmentation: str) -> Table:
