@@ -13,6 +13,17 @@ from freeconv.study import Study
 ROOT = Path(__file__).parent.parent
 
 
+def run_script(name, *words, **environment):
+    """Run a script as a user would by hand, in an environment that holds nothing else."""
+    return subprocess.run(
+        list(map(str, [sys.executable, ROOT / f"scripts/{name}.py", *words])),
+        env={"PYTHONPATH": str(ROOT / "src"), "CUDA_VISIBLE_DEVICES": "-1", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items):
     """Of processes that share the tests, one has all that need the smoke study, and each file one.

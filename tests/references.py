@@ -5,6 +5,17 @@ import math
 import keras
 import numpy as np
 
+# None of them a default: what a convolution is told of its weights.
+WEIGHT_ARGUMENTS = {
+    "kernel_initializer": keras.initializers.HeNormal(seed=3),
+    "bias_initializer": "ones",
+    "kernel_regularizer": keras.regularizers.L2(0.1),
+    "bias_regularizer": keras.regularizers.L1(0.2),
+    "activity_regularizer": keras.regularizers.L1(0.3),
+    "kernel_constraint": keras.constraints.MaxNorm(2),
+    "bias_constraint": "non_neg",
+}
+
 
 def random_array(shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")

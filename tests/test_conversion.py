@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from references import assert_equal_to_largest, random_array, tiles
+from references import WEIGHT_ARGUMENTS, assert_equal_to_largest, random_array, tiles
 
 import freeconv
 from freeconv import FreeConv1D, FreeConv2D, FreeConv3D, to_free, to_shared
@@ -178,13 +178,7 @@ def test_arguments_are_kept():
         "padding": "same",
         "data_format": "channels_last",
         "activation": "elu",
-        "kernel_initializer": keras.initializers.HeNormal(seed=3),
-        "bias_initializer": "ones",
-        "kernel_regularizer": keras.regularizers.L2(0.1),
-        "bias_regularizer": keras.regularizers.L1(0.2),
-        "activity_regularizer": keras.regularizers.L1(0.3),
-        "kernel_constraint": keras.constraints.MaxNorm(2),
-        "bias_constraint": "non_neg",
+        **WEIGHT_ARGUMENTS,
         "dtype": "mixed_bfloat16",
         "trainable": False,
         "name": "conv",

@@ -1,14 +1,12 @@
 """Filters laid out and compared, counted by hand; and their pictures."""
 
 import shutil
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, run_script
 
 from freeconv.errors import InputError
 from freeconv.filters import (
@@ -165,23 +163,16 @@ def test_the_layer_is_found_by_name():
         free_layer(build_model("cnn", "mnist", (28, 28, 1), 10))
 
 
-def run_script(*words):
-    command = [sys.executable, ROOT / "scripts/filters.py", *words]
-    return subprocess.run(
-        list(map(str, command)),
-        env={"PYTHONPATH": str(ROOT / "src"), "CUDA_VISIBLE_DEVICES": "-1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def test_the_script_says_what_is_wrong(tmp_path):
-    run = run_script("--model-file", tmp_path / "model.keras", "--output", tmp_path / "a.png")
+    run = run_script(
+        "filters", "--model-file", tmp_path / "model.keras", "--output", tmp_path / "a.png"
+    )
     assert run.returncode == 1
     assert "model.keras: no such model; a study keeps models with keep_models: true" in run.stderr
     (tmp_path / "model.keras").write_text("no model")
-    run = run_script("--model-file", tmp_path / "model.keras", "--output", tmp_path / "a.png")
+    run = run_script(
+        "filters", "--model-file", tmp_path / "model.keras", "--output", tmp_path / "a.png"
+    )
     assert run.returncode == 1
     assert run.stderr.endswith("model.keras: no model that Keras saved; expected .keras\n")
 

@@ -1,13 +1,11 @@
 """A look at one cell, against a history of which every number is known."""
 
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import run_script
 
 from freeconv.errors import InputError
 from freeconv.files import write_parquet
@@ -122,14 +120,7 @@ def test_the_picture_by_hand(history):
 
 
 def show(*words):
-    command = [sys.executable, ROOT / "scripts/show.py", *words]
-    return subprocess.run(
-        list(map(str, command)),
-        env={"PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "ascii"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_script("show", *words, PYTHONIOENCODING="ascii")
 
 
 def test_the_script(file, tmp_path):

@@ -2,12 +2,11 @@
 
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import run_script
 
 from freeconv.files import read_metadata, write_parquet
 from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA
@@ -26,20 +25,13 @@ def cells(results, tmp_path):
 
 
 @pytest.fixture
-def aggregate(root, tmp_path):
+def aggregate(tmp_path):
     """Run the script of aggregation on cells; (status, standard error)."""
 
     def run(cells):
         outputs = [(f"--{name}", tmp_path / f"{name}.parquet") for name in OUTPUTS]
-        command = [sys.executable, root / "scripts/aggregate.py", "--cells", *cells]
-        command += [word for pair in outputs for word in pair]
-        finished = subprocess.run(
-            list(map(str, command)),
-            env={**os.environ, "PYTHONPATH": str(root / "src")},
-            text=True,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
+        words = [word for pair in outputs for word in pair]
+        finished = run_script("aggregate", "--cells", *cells, *words)
         return finished.returncode, finished.stderr
 
     return run
@@ -168,7 +160,7 @@ def test_good_cells_are_joined(cells, aggregate, tmp_path):
     assert len(pd.read_parquet(tmp_path / "settings.parquet")) == 2
 
 
-def test_accepted_cells_are_valid_and_say_why(root, cells, study):
+def test_accepted_cells_are_valid_and_say_why(cells, study):
     """Of code that is another in form alone."""
     from freeconv.validity import state_of_training
 
@@ -178,12 +170,8 @@ def test_accepted_cells_are_valid_and_say_why(root, cells, study):
     (cell,) = (c for c in study.cells() if (c.model, c.level) == ("fcn", 0))
     settings = study.settings_of(cell)
     assert state_of_training(history, settings).reasons == ("the code of patches changed",)
-    command = [sys.executable, root / "scripts/accept.py", "--why", "Renamed a variable."]
-    subprocess.run(
-        list(map(str, [*command, history, evaluation])),
-        env={**os.environ, "PYTHONPATH": str(root / "src")},
-        check=True,
-    )
+    accepted = run_script("accept", "--why", "Renamed a variable.", history, evaluation)
+    assert accepted.returncode == 0, accepted.stderr
     assert state_of_training(history, settings).word == "valid"
     (note,) = read_metadata(history)["accepted"]
     assert note["why"] == "Renamed a variable."

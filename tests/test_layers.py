@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 from references import (
+    WEIGHT_ARGUMENTS,
     assert_equal_to_largest,
     connected_pixels,
     from_format,
@@ -551,13 +552,7 @@ ARGUMENTS = {
     "data_format": "channels_first",
     "activation": "relu",
     "use_bias": False,
-    "kernel_initializer": keras.initializers.HeNormal(seed=3),
-    "bias_initializer": "ones",
-    "kernel_regularizer": keras.regularizers.L2(0.1),
-    "bias_regularizer": keras.regularizers.L1(0.2),
-    "activity_regularizer": keras.regularizers.L1(0.3),
-    "kernel_constraint": keras.constraints.MaxNorm(2),
-    "bias_constraint": "non_neg",
+    **WEIGHT_ARGUMENTS,
     "connection_dropout": 0.25,
     "glorot_fans": "per_location",
     "seed": 11,
