@@ -24,18 +24,20 @@ def main(start, settings, data, folds):
     from freeconv.engine import Condition, Evaluator, Trainer, on_device
     from freeconv.models import build_model
     from freeconv.splits import read_splits
+    from freeconv.study import degree_of_sharing
 
     imported = time.time()
     settings = _read(settings)
     splits = read_splits(data, folds, settings.fold)
     model = build_model(
-        settings.model,
+        settings.kind,
         settings.network,
         splits.training.images.shape[1:],
         splits.classes,
         layers=settings.layers,
         glorot_fans=settings.glorot_fans,
         seed=settings.seed,
+        sharing=degree_of_sharing(settings.sharing),
     )
     trainer = Trainer(
         model,

@@ -37,7 +37,7 @@ def history(settings):
     columns = {
         name: 0.1 + 0.8 * rise + random.normal(0, 0.01, len(epochs))
         for name in METRICS
-        if settings.model == "fcn" or not name.startswith(("distance", "cosine"))
+        if settings.kind == "fcn" or not name.startswith(("distance", "cosine"))
     }
     columns["loss"][0] = columns["accuracy"][0] = np.nan
     identity = {name: getattr(settings, name) for name in CELL_COLUMNS}

@@ -12,6 +12,7 @@ from freeconv.history import (
     EXAMPLES_SCHEMA,
     HISTORY_SCHEMA,
     NETWORKS_SCHEMA,
+    SHARING_SCHEMA,
     SUMMARY_SCHEMA,
 )
 
@@ -22,6 +23,7 @@ SCHEMAS = {
     "comparison": COMPARISON_SCHEMA,
     "examples": EXAMPLES_SCHEMA,
     "networks": NETWORKS_SCHEMA,
+    "sharing": SHARING_SCHEMA,
 }
 
 

@@ -10,12 +10,20 @@ from freeconv.devices import BACKENDS, use_device
 from freeconv.extensions import load
 from freeconv.files import write_parquet
 from freeconv.history import NETWORKS_SCHEMA
+from freeconv.study import degree_of_sharing
 
 
 def add_arguments(parser):
     parser.add_argument("--dataset", required=True, help="name of the data set")
     parser.add_argument("--data", type=Path, required=True, help="prepared data set (.npy)")
-    parser.add_argument("--models", choices=["cnn", "fcn"], nargs="+", required=True)
+    parser.add_argument(
+        "--model",
+        nargs=3,
+        action="append",
+        required=True,
+        metavar=("NAME", "KIND", "SHARING"),
+        help="a network: its name, cnn or fcn, and the degree of sharing (1, side of a tile, all)",
+    )
     parser.add_argument("--network", required=True, help="architecture")
     parser.add_argument(
         "--layers", type=int, required=True, help="convolutions of it that are used"
@@ -42,7 +50,8 @@ def main(arguments):
         class_count(records["label"]),
     )
     networks = [
-        network_records(arguments.dataset, model, *of_dataset) for model in arguments.models
+        network_records(arguments.dataset, name, kind, degree_of_sharing(sharing), *of_dataset)
+        for name, kind, sharing in arguments.model
     ]
     write_parquet(pd.concat(networks), arguments.output, NETWORKS_SCHEMA)
 

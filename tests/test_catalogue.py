@@ -39,8 +39,8 @@ ALL_FIGURES = (
 )
 
 
-def study(**changes):
-    return SimpleNamespace(**FULL | changes)
+def study(varied=(), **changes):
+    return SimpleNamespace(varies=lambda choice: choice in varied, **FULL | changes)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,20 @@ def study(**changes):
 )
 def test_figures_of_a_study(changes, absent):
     assert set(catalogue.figures_of(study(**changes), "mnist")) == ALL_FIGURES - absent
+
+
+def test_what_networks_differ_in_has_a_figure():
+    figures = {
+        "sharing": "sharing",
+        "glorot_fans": "glorot_fans_distance",
+        "vcp": "vcp_kinds",
+        "edge_noise": "edge_noise_kinds",
+    }
+    for choice, figure in figures.items():
+        found = set(catalogue.figures_of(study(varied=[choice]), "mnist"))
+        assert found == ALL_FIGURES | {figure}
+    assert catalogue.records_of(study()) == ["comparison", "conclusions"]
+    assert catalogue.records_of(study(varied=["sharing"]))[-1] == "sharing"
 
 
 def test_augmentations_of_a_studys_own_have_figures_and_a_table():
@@ -152,6 +166,10 @@ def test_captions_of_tables(name, statistic):
     assert f"Each value is {catalogue.STATISTICS[statistic]}" in text
 
 
+def test_caption_of_sharing():
+    assert "one for all positions" in caption("sharing.rst")
+
+
 def test_caption_of_architectures():
     assert "Table A.2" in caption("architectures.rst")
 
@@ -196,6 +214,7 @@ def test_documentation_lists_every_table_and_figure_and_no_other():
             *(t.name for t in catalogue.TABLES),
             catalogue.ARCHITECTURES,
             catalogue.SEARCH,
+            catalogue.SHARING,
             *catalogue.FINDINGS,
         ]
     )

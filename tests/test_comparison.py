@@ -41,6 +41,8 @@ def settings(*cells, **changes):
             **{"vcp": 0.0} | cell,
             fold=0,
             seed=0,
+            kind=cell["model"],
+            sharing="1",
             **PUBLISHED_TRAINING["mnist"]
             | protocol
             | {"validation_batches": "whole"}

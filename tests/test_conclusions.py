@@ -43,6 +43,8 @@ def settings(history):
         CellSettings(
             **row,
             seed=0,
+            kind=row["model"],
+            sharing="1",
             **PUBLISHED_TRAINING["mnist"],
             glorot_fans="published",
             vcp_kind="kernel",

@@ -195,6 +195,8 @@ def test_the_protocol_names_all_choices_and_the_paper_study_s(schema, read_confi
     paper = read_config("config/config.yaml")["protocol"]
     for key, choices in schema["properties"]["protocol"]["properties"].items():
         (row,) = re.findall(rf"\| `protocol\.{key}`: (.+) \|", text)
+        if "$ref" in choices:
+            choices = schema["$defs"][choices["$ref"].rpartition("/")[2]]
         assert set(CODE.findall(row)) == set(choices["enum"])
         assert re.findall(r"\*\*`(\w+)`\*\*", row) == [paper[key]]
 

@@ -340,6 +340,17 @@ def test_faults_of_a_study_are_named(config, schema, path, value, message):
         parse_study(config, schema)
 
 
+def test_networks_that_a_function_builds_have_no_variants_of_free_layers(config, schema):
+    config["datasets"]["digits"]["network"], config["vcp"] = "built", None
+    config["models"].append("tiles")
+    config["variants"] = {"tiles": {"kind": "fcn", "sharing": 2}}
+    message = "variants.tiles: the network built of datasets.digits .* knows of no variants"
+    with pytest.raises(InputError, match=message):
+        parse_study(config, schema)
+    config["variants"]["tiles"] = {"kind": "fcn", "edge_noise": "published"}
+    assert parse_study(config, schema).varies("edge_noise")
+
+
 def test_the_schema_itself_stays_as_it_is(config, schema):
     before = repr(schema)
     parse_study(config, schema)

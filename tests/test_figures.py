@@ -11,8 +11,9 @@ import pytest
 from matplotlib.colors import to_rgba
 
 from freeconv import catalogue
-from freeconv.figures import draw, level_colour, mean_over_folds, save
-from freeconv.history import EXAMPLES_SCHEMA, METRICS, NETWORKS_SCHEMA
+from freeconv.curves import level_colour, mean_over_folds
+from freeconv.figures import draw, save
+from freeconv.history import EXAMPLES_SCHEMA, METRICS, NETWORKS_SCHEMA, SHARING_SCHEMA
 
 LEVELS = {"none": [0.0], "translation": [0.3, 0.9], "rotation": [0.5], "noise": [0.1, 0.2, 0.4]}
 PROBABILITIES = [0.5, 0.9]
@@ -56,8 +57,8 @@ def examples():
 
 
 def networks(rows=9, columns=12):
-    layers = [("image", "input", 0, 0, 28, 28, 1, 0)]
-    layers += [("conv1", "free_convolution", 3, 2, rows, columns, 32, 100)]
+    layers = [("image", "input", 0, 0, 28, 28, 1, 0, 0)]
+    layers += [("conv1", "free_convolution", 3, 2, rows, columns, 32, 100, rows * columns)]
     return pd.DataFrame(
         [("digits", "fcn", 0.1, *layer) for layer in layers], columns=NETWORKS_SCHEMA.names
     )
@@ -75,9 +76,26 @@ def compared_numbers():
     return pd.DataFrame(rows, columns=columns).assign(dataset="digits", metric="accuracy")
 
 
+def sharing_records():
+    """Two folds of free networks with 8 and 2 kernels and two scales, and an ordinary one of 2."""
+    networks = [
+        *(("fcn", "1", scale, 8) for scale in ("per_location", "published")),
+        *(("fcn", "all", scale, 2) for scale in ("per_location", "published")),
+        ("cnn", None, None, 2),
+    ]
+    conditions = [("none", 0.0), ("translation", 0.3)]
+    rows = [
+        ("digits", f"{kind}_{n}", *network, 9 * n, *condition, fold, 0.5 + 0.1 * fold, 0.01 * n)
+        for (kind, *network), condition, fold in product(networks, conditions, (0, 1))
+        for n in [network[-1]]
+    ]
+    frame = pd.DataFrame(rows, columns=[c for c in SHARING_SCHEMA.names if c != "kind"])
+    return frame.assign(kind=frame["model"].str[:3])
+
+
 def frame_of(name):
     makers = {"history": history, "evaluation": evaluation, "examples": examples}
-    makers |= {"networks": networks, "comparison": compared_numbers}
+    makers |= {"networks": networks, "comparison": compared_numbers, "sharing": sharing_records}
     return makers[catalogue.figure(name).frame]()
 
 
@@ -213,6 +231,66 @@ def test_perturbations_start_at_clean_images_and_rotate_by_degrees():
         assert accuracy == pytest.approx(np.mean(folds))
 
 
+def test_accuracy_against_kernels():
+    figure = draw("sharing", sharing_records(), "digits")
+    assert len(figure.axes) == 4  # two accuracies x two scales of the initial weights
+    for ax, values in zip(figure.axes, [[0.55, 0.55]] * 2 + [[0.02, 0.08]] * 2, strict=True):
+        *free, low, high = ax.get_lines()
+        assert [line.get_label() for line in free] == ["0", "0.3"]
+        for line in free:
+            np.testing.assert_allclose(line.get_xdata(), [2, 8])
+            np.testing.assert_allclose(line.get_ydata(), values)
+        for line in (low, high):  # the ordinary networks: a square each
+            assert (line.get_marker(), *line.get_xdata()) == ("s", 2)
+            np.testing.assert_allclose(line.get_ydata(), values[:1])
+        np.testing.assert_allclose(ax.get_xticks(), [2, 8])
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "points", "trained", "metrics"),
+    [
+        (
+            *("edge_noise_kinds", "level", [0, 0.4], ["none", "edge_noise"]),
+            ["val_accuracy", "val_edge_noise"],
+        ),
+        ("vcp_kinds", "vcp", [0, 0.5, 0.9], ["translation"], ["val_accuracy", "val_translation"]),
+    ],
+)
+def test_networks_side_by_side_at_their_best_epochs(name, key, points, trained, metrics):
+    levels = {"none": [0.0], "edge_noise": [0.4], "translation": [0.3]}
+    frame = history(levels=levels)
+    other = frame[frame["model"] == "fcn"].assign(model="fcn_other")
+    other[list(METRICS)] = other[list(METRICS)] / 2
+    figure = draw(name, pd.concat([frame, other]), "digits")
+    (legend,) = figure.legends
+    named = {"FCN": "fcn", "FCN other": "fcn_other"}
+    named = named if key == "vcp" else {"CNN": "cnn", **named}
+    assert [text.get_text() for text in legend.get_texts()] == list(named)
+    for ax, metric in zip(figure.axes, metrics, strict=True):
+        for line in ax.get_lines():
+            halved = 2 if line.get_label() == "FCN other" else 1
+            model = "cnn" if line.get_label() == "CNN" else "fcn"
+            np.testing.assert_allclose(line.get_xdata(), points)
+            for point, value in zip(points, line.get_ydata(), strict=True):
+                cells = select(frame, model=model, **{key: point})
+                cells = cells[cells["augmentation"].isin(trained) & (cells["epoch"] > 0)]
+                folds = (fold for _, fold in cells.groupby("fold"))
+                best = [fold.loc[fold["val_accuracy"].idxmax(), metric] for fold in folds]
+                mean = np.mean(best)
+                assert value == pytest.approx(mean / halved)
+
+
+def test_distances_of_networks_side_by_side():
+    frame = history(levels={"none": [0.0], "translation": [0.9]})
+    other = frame[frame["model"] == "fcn"].assign(model="fcn_other", distance_1=0.1, distance_4=0.2)
+    figure = draw("glorot_fans_distance", pd.concat([frame, other]), "digits")
+    assert [ax.get_title(loc="left") for ax in figure.axes[:2]] == ["(a) FCN", "(b) FCN other"]
+    for ax, value in zip(figure.axes[1::2], (0.1, 0.2), strict=True):
+        for line in ax.get_lines():
+            assert set(line.get_ydata()) == {value}
+            assert line.get_xdata()[0] == 0  # from the untrained network on
+
+
 def test_published_numbers_are_points_filled_by_verdict():
     figure = draw("published_numbers", compared_numbers(), "digits")
     against, _, _, difference, _, _ = figure.axes
@@ -268,8 +346,9 @@ def test_one_fold_one_level_one_epoch(name, tmp_path):
     save(figure, tmp_path / "figure.png")
     for ax in figure.axes:
         assert len(ax.collections) == 0  # no band
-        assert all(tick == int(tick) for tick in ax.get_xticks())
         assert all(line.get_marker() == "o" for line in ax.get_lines() if line.get_label() != "CNN")
+        if ax.get_xlabel() == "Epoch":
+            assert all(tick == int(tick) for tick in ax.get_xticks())
 
 
 def test_accuracy_axis_stays_within_accuracies():

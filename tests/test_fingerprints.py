@@ -56,16 +56,16 @@ def settings_of(**changes):
 def test_every_module_behind_the_numbers_is_digested(digests, script):
     listed = set()
     for backend in ("tensorflow", "jax"):
-        for model in ("cnn", "fcn"):
-            listed |= digests(settings_of(backend=backend, model=model)).keys()
+        for kind in ("cnn", "fcn"):
+            listed |= digests(settings_of(backend=backend, kind=kind)).keys()
     assert listed == closure(ROOT / f"scripts/{script}.py") - WITHOUT_NUMBERS
 
 
 def test_cells_depend_on_the_code_of_their_own_network():
-    cnn, fcn = (training_code(settings_of(model=model)) for model in ("cnn", "fcn"))
+    cnn, fcn = (training_code(settings_of(kind=kind)) for kind in ("cnn", "fcn"))
     assert {"layers/base", "patches", "distances"} <= fcn.keys()
     assert not {"layers/base", "patches", "distances"} & cnn.keys()
-    assert "distances" not in training_code(settings_of(model="fcn", vcp=0.5))
+    assert "distances" not in training_code(settings_of(kind="fcn", vcp=0.5))
     jax = training_code(settings_of(backend="jax"))
     assert "engine/jax" in jax
     assert "engine/tensorflow" not in jax

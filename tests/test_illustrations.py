@@ -150,9 +150,9 @@ def test_quadrant_swap_shows_both_images(records):
 
 def networks(rows, columns):
     layers = [
-        ("image", "input", 0, 0, 28, 28, 1, 0),
-        ("conv1", "free_convolution", 3, 2, rows, columns, 32, 1),
-        ("conv2", "free_convolution", 3, 2, 6, 6, 64, 1),
+        ("image", "input", 0, 0, 28, 28, 1, 0, 0),
+        ("conv1", "free_convolution", 3, 2, rows, columns, 32, 1, rows * columns),
+        ("conv2", "free_convolution", 3, 2, 6, 6, 64, 1, 36),
     ]
     rows = [("mnist", "fcn", 0.001, *layer) for layer in layers]
     return pd.DataFrame(rows, columns=NETWORKS_SCHEMA.names)
@@ -195,7 +195,7 @@ def test_free_convolution_counts_by_hand():
 def test_layers_of_the_networks_by_hand():
     from freeconv.architecture import network_records
 
-    layers = network_records("mnist", "fcn", "mnist", 3, 0.001, (28, 28, 1), 10)
+    layers = network_records("mnist", "fcn", "fcn", 1, "mnist", 3, 0.001, (28, 28, 1), 10)
     assert list(layers.columns) == NETWORKS_SCHEMA.names
     assert set(layers["learning_rate"]) == {0.001}
     assert layers[["kind", "rows", "columns", "units"]].to_numpy().tolist() == [
@@ -214,7 +214,13 @@ def test_layers_of_the_networks_by_hand():
         (4 * 4 * 128 + 1) * 1024,
         (1024 + 1) * 10,
     ]
-    shared = network_records("cifar10", "cnn", "cifar10", 3, 0.0001, (32, 32, 3), 10)
+    assert layers["kernels"].tolist() == [0, 13 * 13, 6 * 6, 4 * 4, 0, 0]
+    tiles = network_records("mnist", "tiles", "fcn", 4, "mnist", 3, 0.001, (28, 28, 1), 10)
+    assert set(tiles["model"]) == {"tiles"}
+    assert tiles["kernels"].tolist() == [0, 4 * 4, 2 * 2, 1, 0, 0]
+    assert tiles["parameters"].tolist()[1] == 4 * 4 * (9 * 1 + 1) * 32
+    shared = network_records("cifar10", "cnn", "cnn", 1, "cifar10", 3, 0.0001, (32, 32, 3), 10)
+    assert shared["kernels"].tolist() == [0, 1, 1, 1, 0, 0]
     assert shared["parameters"].tolist()[1:4] == [
         (25 * 3 + 1) * 64,
         (25 * 64 + 1) * 128,

@@ -35,7 +35,7 @@ def given(tmp_path_factory):
     return ["--data", folder / "digits.npy", "--folds", folder / "folds.parquet"]
 
 
-LONG = replace(SETTINGS, model="cnn", epochs=60, patience=60)
+LONG = replace(SETTINGS, kind="cnn", epochs=60, patience=60)
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def run_script(root):
     return run
 
 
-SHORT = shlex.split(format_arguments(replace(SETTINGS, model="cnn", epochs=1)))
+SHORT = shlex.split(format_arguments(replace(SETTINGS, kind="cnn", epochs=1)))
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from itertools import product
 import pytest
 
 from freeconv.errors import InputError
-from freeconv.study import Cell, Study, Trial
+from freeconv.study import KINDS, Cell, Study, Trial, degree_of_sharing
 
 
 @pytest.fixture
@@ -93,6 +93,62 @@ def test_settings_hold_what_the_configuration_says(config):
     assert settings.validation_rotation == 0.125
 
 
+@pytest.fixture
+def varied(config):
+    """A study of two plain networks and two variants, with absent connections."""
+    config["models"] = ["cnn", "fcn", "tiles", "inputs"]
+    config["variants"] = {
+        "tiles": {"kind": "fcn", "sharing": 2, "glorot_fans": "per_location"},
+        "inputs": {"kind": "fcn", "vcp": "input", "edge_noise": "published"},
+    }
+    return config
+
+
+def test_variants_differ_in_what_they_say_alone(varied):
+    study = Study.from_config(varied)
+    cells = {
+        cell.model: vars(study.settings_of(cell))
+        for cell in study.cells()
+        if (cell.level, cell.vcp, cell.fold) == (0.1, 0.0, 0) and cell.augmentation == "translation"
+    }
+    fcn = cells["fcn"]
+    assert (fcn["kind"], fcn["sharing"], fcn["glorot_fans"]) == ("fcn", "1", "published")
+    assert cells["cnn"]["kind"] == "cnn"
+    own = {"sharing": "2", "glorot_fans": "per_location"}
+    seeds = {model: {"model": model, "seed": cells[model]["seed"]} for model in cells}
+    assert cells["tiles"] == fcn | own | seeds["tiles"]
+    own = {"vcp_kind": "input", "edge_noise": "published"}
+    assert cells["inputs"] == fcn | own | seeds["inputs"]
+    assert len({settings["seed"] for settings in cells.values()}) == 4
+
+
+def test_variants_of_free_convolutions_have_absent_connections_too(varied):
+    study = Study.from_config(varied)
+    assert study.free_models() == ["fcn", "tiles", "inputs"]
+    assert {cell.model for cell in study.cells() if cell.vcp > 0} == set(study.free_models())
+    varied["models"] = ["cnn", "tiles", "inputs"]
+    assert Study.from_config(varied).free_models() == ["tiles", "inputs"]
+
+
+def test_what_the_networks_of_a_study_differ_in(config, varied):
+    study = Study.from_config(varied)
+    choices = ("sharing", "glorot_fans", "vcp", "edge_noise", "validation_batches")
+    assert [choice for choice in choices if study.varies(choice)] == list(choices[:4])
+    config["models"], config["variants"] = ["cnn", "fcn"], None
+    assert not any(map(Study.from_config(config).varies, choices))
+
+
+@pytest.mark.parametrize(("text", "degree"), [("1", 1), ("12", 12), ("all", "all")])
+def test_degrees_of_sharing_as_settings_hold_them(text, degree):
+    assert degree_of_sharing(text) == degree
+
+
+def test_kinds_are_those_of_the_library():
+    from freeconv import models
+
+    assert models.KINDS == KINDS
+
+
 def test_the_papers_search_has_48_trials(read_config):
     study = Study.from_config(read_config("config/config.yaml"))
     trials = study.trials()
@@ -158,6 +214,23 @@ def _patterns_without_fcn(config):
     config["models"] = ["cnn"]
 
 
+def _unknown_model(config):
+    config["models"] = ["cnn", "fnc"]
+
+
+def _variant_without_use(config):
+    config["variants"] = {"tiles": {"kind": "fcn", "sharing": 2}}
+
+
+def _variant_of_a_taken_name(config):
+    config["variants"] = {"fcn": {"kind": "fcn", "sharing": 2}}
+
+
+def _shared_convolution(config):
+    config["models"].append("tiles")
+    config["variants"] = {"tiles": {"kind": "cnn", "sharing": 2}}
+
+
 def _search(config, fold, dataset):
     budgets = {dataset: {"epochs": 2, "patience": 1}}
     config["search"] = {
@@ -182,6 +255,10 @@ def _search_on_another_fold(config):
         (_unknown_dataset, ["datasets.emnist", "known sources: cifar10, digits, mnist"]),
         (_fold_out_of_range, ["folds.run[1]: 5", "expected 0 to 4"]),
         (_patterns_without_fcn, ["vcp", "need the model fcn"]),
+        (_unknown_model, ["models[1]: fnc is not known; expected one of cnn, fcn"]),
+        (_variant_without_use, ["variants.tiles: not among models; add it there, or remove it"]),
+        (_variant_of_a_taken_name, ["variants.fcn: the name is taken"]),
+        (_shared_convolution, ["variants.tiles.sharing: of free convolutions alone; expected"]),
         (_search_of_another_dataset, ["search.datasets.mnist", "expected one of digits"]),
         (_search_on_another_fold, ["search.fold: 5", "expected 0 to 4", "folds.count is 5"]),
     ],

@@ -5,16 +5,21 @@ import pandas as pd
 import pytest
 
 from freeconv.history import METRICS
-from freeconv.summary import CELL, accuracies, levels_of, summarise
+from freeconv.selection import best_epoch
+from freeconv.summary import CELL, accuracies, best_epochs, levels_of, summarise
 
 CNN = {"dataset": "mnist", "model": "cnn", "augmentation": "none", "level": 0.0, "vcp": 0.0}
 FCN = CNN | {"model": "fcn", "augmentation": "translation", "level": 0.3}
 
 
 def epochs(cell, fold, **columns):
-    """The history of one fold: epoch 0, then one row a value; metrics not named are null."""
+    """The history of one fold: epoch 0, then one row a value; metrics not named are null.
+
+    But losses, without which no epoch is the best.
+    """
     count = len(next(iter(columns.values())))
     rows = pd.DataFrame({metric: [np.nan] * count for metric in METRICS})
+    columns = {"loss": 1.0, "val_loss": 1.0} | columns
     return rows.assign(**cell, fold=fold, seed=0, epoch=range(count), seconds=1.0, **columns)
 
 
@@ -64,6 +69,16 @@ def test_medians_by_hand(history, statistic, accuracy, val_accuracy, val_loss, r
     assert row["val_accuracy"] == pytest.approx(val_accuracy)
     assert row["val_loss"] == pytest.approx(val_loss)
     assert (row["folds"], row["rows"]) == (2, rows)
+
+
+def test_best_epochs_are_those_whose_weights_cells_end_with(history):
+    diverged = epochs(CNN, fold=2, val_accuracy=[0.1, 0.9], val_loss=[2.0, np.inf])
+    history = pd.concat([history, diverged])
+    best = best_epochs(history).set_index(["model", "fold"])["epoch"].to_dict()
+    assert best == {("cnn", 0): 2, ("cnn", 1): 1, ("cnn", 2): 0, ("fcn", 0): 1}
+    for (model, fold), epoch in best.items():
+        cell = history[(history["model"] == model) & (history["fold"] == fold)]
+        assert best_epoch(cell.reset_index()) == epoch
 
 
 def test_nulls_stay_null_and_are_skipped(history):

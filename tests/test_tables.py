@@ -171,18 +171,18 @@ def test_wrong_arguments_are_named(summary, arguments, message):
 
 def networks():
     layers = {
-        "cnn": [("conv1", "convolution", 3, 2, 13, 13, 32, 320)],
-        "fcn": [("conv1", "free_convolution", 3, 2, 13, 13, 32, 54080)],
+        "cnn": [("conv1", "convolution", 3, 2, 13, 13, 32, 320, 1)],
+        "fcn": [("conv1", "free_convolution", 3, 2, 13, 13, 32, 54080, 169)],
     }
     rows = [
         (dataset, model, 0.0001, *layer)
         for dataset in ("my_data", "mnist")
         for model in ("fcn", "cnn")
         for layer in [
-            ("image", "input", 0, 0, 28, 28, 1, 0),
+            ("image", "input", 0, 0, 28, 28, 1, 0, 0),
             *layers[model],
-            ("hidden", "dense", 0, 0, 1, 1, 1024, 2098176),
-            ("output", "softmax", 0, 0, 1, 1, 10, 10250),
+            ("hidden", "dense", 0, 0, 1, 1, 1024, 2098176, 0),
+            ("output", "softmax", 0, 0, 1, 1, 10, 10250, 0),
         ]
     ]
     return pd.DataFrame(rows, columns=NETWORKS_SCHEMA.names)

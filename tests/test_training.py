@@ -28,6 +28,8 @@ SETTINGS = CellSettings(
     vcp=0.0,
     fold=1,
     seed=11,
+    kind="fcn",
+    sharing="1",
     network="mnist",
     layers=3,
     learning_rate=0.001,
@@ -122,10 +124,20 @@ def test_the_same_cell_gives_the_same_rows(trained, splits):
 
 def test_distances_are_null_where_they_have_no_meaning(splits):
     names = ["distance_1", "distance_4", "cosine_1", "cosine_4"]
-    for change in ({"model": "cnn"}, {"vcp": 0.5}):
+    for change in ({"kind": "cnn"}, {"vcp": 0.5}):
         history = train_cell(replace(SETTINGS, epochs=1, **change), splits).history
         assert history[names].isna().all(axis=None)
         assert history["val_loss"].notna().all()
+
+
+def test_networks_share_weights_to_the_degree_of_their_cell(splits):
+    for sharing, kernels in {"4": 4 * 4, "all": 1}.items():
+        cell = train_cell(replace(SETTINGS, model="tiles", sharing=sharing, epochs=1), splits)
+        assert cell.model.get_layer("conv1").kernel.shape[0] == kernels
+        assert set(cell.history["model"]) == {"tiles"}
+        # Of 4 x 4 kernels 2 x 2 have neighbours all around; none has a ring of radius 4.
+        assert cell.history["distance_1"].notna().all() == (sharing == "4")
+        assert cell.history["distance_4"].isna().all()
 
 
 def test_the_digest_of_a_cell_tells_images_labels_and_folds_apart(splits):
@@ -176,7 +188,7 @@ class Copying(Checkpoint):
 
 
 @pytest.mark.parametrize(
-    "change", [{"model": "cnn"}, {"vcp": 0.5, "augmentation": "noise"}], ids=["shared", "free"]
+    "change", [{"kind": "cnn"}, {"vcp": 0.5, "augmentation": "noise"}], ids=["shared", "free"]
 )
 def test_a_resumed_training_is_an_uninterrupted_one(splits, tmp_path, caplog, change):
     """To the last bit, early stopping included: its patience spans the interruption."""

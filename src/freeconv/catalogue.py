@@ -11,6 +11,7 @@ Neural Networks 126 (2020).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ DATASETS = {"mnist": "MNIST", "cifar10": "CIFAR-10", "digits": "Digits"}
 """Titles of the known data sets, in the order in which tables show them."""
 
 MODELS = {"cnn": "CNN", "fcn": "FCN"}
-"""Titles of the networks, in the order of the paper's tables."""
+"""Titles of the paper's networks, in the order of its tables."""
 
 AUGMENTATIONS = {
     "translation": "Translation",
@@ -61,6 +62,8 @@ class Needs:
         augmentation: A training augmentation that must be in the study (`None`: any).
         unaugmented: Whether networks trained without augmentation must be in the study.
         vcp: Whether variable connection patterns must be in the study.
+        varied: A choice that the study's networks must differ in: `sharing`, or a key of its
+            protocol.
         perturbations: Whether models must be evaluated at any strength of a perturbation.
         datasets: The data sets that it can be of (`None`: any).
     """
@@ -69,6 +72,7 @@ class Needs:
     augmentation: str | None = None
     unaugmented: bool = False
     vcp: bool = False
+    varied: str | None = None
     perturbations: bool = False
     datasets: tuple[str, ...] | None = None
 
@@ -80,6 +84,7 @@ class Needs:
             and (self.augmentation is None or self.augmentation in study.augmentations)
             and (not self.unaugmented or any(0.0 in grid for grid in levels))
             and (not self.vcp or bool(study.vcp))
+            and (self.varied is None or study.varies(self.varied))
             and (not self.perturbations or any(study.evaluation.values()))
             and (self.datasets is None or dataset in self.datasets)
         )
@@ -94,8 +99,8 @@ class Figure:
         kind: What it shows; figures of one kind share a drawing function.
         title: Its title for a reader.
         paper: What the paper calls it; empty where the paper has no such figure.
-        frame: The data frame it is drawn from: `history`, `evaluation`, `summary`, `comparison`, or
-            one of `FRAMES_OF_A_DATASET`.
+        frame: The data frame it is drawn from: `history`, `evaluation`, `summary`, `comparison`,
+            `sharing`, or one of `FRAMES_OF_A_DATASET`.
         needs: What a study must contain for it.
     """
 
@@ -255,6 +260,38 @@ FIGURES = (
         frame="comparison",
         needs=Needs(datasets=("mnist", "cifar10")),
     ),
+    Figure(
+        name="sharing",
+        kind="sharing",
+        title="Accuracy against the number of kernels",
+        paper="",
+        frame="sharing",
+        needs=Needs(varied="sharing"),
+    ),
+    Figure(
+        name="glorot_fans_distance",
+        kind="variant_distances",
+        title="Distance between filters over epochs, by scale of the initial weights",
+        paper="",
+        frame="history",
+        needs=Needs(varied="glorot_fans", augmentation="translation"),
+    ),
+    Figure(
+        name="vcp_kinds",
+        kind="variants_by_vcp",
+        title="Accuracy against the probability of absent connections, by what is absent",
+        paper="",
+        frame="history",
+        needs=Needs(varied="vcp", vcp=True),
+    ),
+    Figure(
+        name="edge_noise_kinds",
+        kind="variants_by_level",
+        title="Accuracy against the level of edge noise, by form of edge noise",
+        paper="",
+        frame="history",
+        needs=Needs(varied="edge_noise", augmentation="edge_noise"),
+    ),
 )
 
 TABLES = (
@@ -295,6 +332,9 @@ ARCHITECTURES = "architectures"
 SEARCH = "search"
 """Name of the trials of the hyperparameter search (grid: Table A.1): no statistic either."""
 
+SHARING = "sharing"
+"""Name of the table of degrees of weight sharing, of studies whose networks differ in it."""
+
 FINDINGS = ("comparison", "conclusions")
 """Tables that set a study beside the paper: its numbers, and its conclusions."""
 
@@ -302,6 +342,23 @@ FINDINGS = ("comparison", "conclusions")
 def augmentation_title(name: str) -> str:
     """Returns the title of an augmentation; one of an extension is called by its name."""
     return AUGMENTATIONS.get(name, name.replace("_", " ").capitalize())
+
+
+def model_title(name: str) -> str:
+    """Returns the title of a network; a variant is called by its name.
+
+    Example:
+        >>> model_title("fcn_per_location"), model_title("tiles_2")
+        ('FCN per location', 'Tiles 2')
+    """
+    first, *others = name.split("_")
+    return " ".join([MODELS.get(first, first.capitalize()), *others])
+
+
+def ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Returns unique names: the known ones in their order, then the others by name."""
+    present = set(names)
+    return [name for name in known if name in present] + sorted(present - set(known))
 
 
 def own_augmentations(study: Study) -> list[str]:
@@ -361,6 +418,11 @@ def tables_of(study: Study) -> list[str]:
             per_dataset = [f"{table.name}_{dataset}" for dataset in study.datasets]
             names += per_dataset if table.per_dataset else [table.name]
     return names + [own_table(name).name for name in own_augmentations(study)]
+
+
+def records_of(study: Study) -> list[str]:
+    """Returns the names of the tables of a study that are made of records of their own."""
+    return [*FINDINGS, *([SHARING] if study.varies("sharing") else [])]
 
 
 def figure(name: str) -> Figure:

@@ -170,7 +170,7 @@ def _describe(fault):
             expected = f"at most {allowed} of them"
         case "uniqueItems":
             expected = "no value twice"
-        case "pattern":
+        case "pattern" | "anyOf":
             expected = fault.schema.get("description", f"text that matches {allowed}")
         case _:
             return [f"{key}: {fault.message}"]

@@ -8,31 +8,34 @@ fold alone has no band.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import matplotlib
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from freeconv import catalogue, illustrations
+from freeconv import catalogue, illustrations, variants
+from freeconv.curves import (
+    MODEL_LOOKS,
+    accuracy_axis,
+    draw_curve,
+    epoch_axis,
+    epoch_marker,
+    legend,
+    level_curves,
+    level_legend,
+    mean_over_folds,
+)
 from freeconv.errors import InputError
 from freeconv.style import STYLE, letter_panels, panels, save, say_if_empty
 from freeconv.summary import CELL, accuracies, levels_of
 
-__all__ = ["draw", "level_colour", "mean_over_folds", "save"]
+__all__ = ["draw", "save"]
 
-FEW_EPOCHS = 20
-"""Up to this many epochs each has a marker."""
-
-# Okabe and Ito's palette, safe for colour-blind readers; line style and marker tell them apart too.
-_MODEL_LOOKS = {
-    "fcn": {"color": "#D55E00", "linestyle": "-", "marker": "o"},
-    "cnn": {"color": "#0072B2", "linestyle": (0, (4, 1.5)), "marker": "s"},
-}
+# Of the palette of `curves`.
 _TRAINING_LOOKS = {
     "none": {"color": "black", "linestyle": "-", "marker": "o"},
     "translation": {"color": "#D55E00", "linestyle": (0, (5, 1.5)), "marker": "s"},
@@ -96,47 +99,16 @@ def draw(name: str, frame: pd.DataFrame, dataset: str) -> Figure:
         return _DRAWINGS[entry.kind](rows, entry)
 
 
-def level_colour(level: float) -> tuple[float, float, float]:
-    """Returns the colour of a level or probability: blue at 0 through grey to red at 0.99.
-
-    The scale is fixed, so that a level has the same colour in every figure of every study. It is
-    matplotlib's `coolwarm`, its pale middle darkened to stand out from white paper.
-
-    Args:
-        level: From 0 to 0.99.
-    """
-    position = level / 0.99
-    rgb = np.array(matplotlib.colormaps["coolwarm"](position)[:3])
-    return tuple(rgb * (0.72 + 0.28 * abs(2 * position - 1)))
-
-
-def mean_over_folds(rows: pd.DataFrame, metric: str, by: str = "epoch") -> pd.DataFrame:
-    """Averages a metric over folds.
-
-    Args:
-        rows: One row per fold and value of `by`. Rows whose metric is null are left out.
-        metric: The column averaged.
-        by: The column of the horizontal axis.
-
-    Returns:
-        A row a value of `by` (the index, increasing) with `mean`, and `low` and `high`, the mean
-        -+ 1.96 standard errors over folds, NaN where there is one fold alone.
-    """
-    folds = rows.dropna(subset=metric).groupby(by)[metric]
-    mean, margin = folds.mean(), 1.96 * folds.sem()
-    return pd.DataFrame({"mean": mean, "low": mean - margin, "high": mean + margin})
-
-
 def _translation_curves(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
     rows = _trained(levels_of(history, "translation"))
     figure, axes = panels(3, 2, height=180, sharex=True, sharey="row")
     for row, (metric, title) in zip(axes, catalogue.METRICS.items(), strict=True):
         for ax, model in zip(row, ("fcn", "cnn"), strict=True):
-            _level_curves(ax, rows[rows["model"] == model], metric, "level")
-        _accuracy_axis(row[0], title)
+            level_curves(ax, rows[rows["model"] == model], metric, "level")
+        accuracy_axis(row[0], title)
     letter_panels(axes.flat, ("FCN", "CNN"))
-    _epoch_axis(axes[-1])
-    _level_legend(figure, rows, "level", "Translation\nlevel")
+    epoch_axis(axes[-1])
+    level_legend(figure, rows, "level", "Translation\nlevel")
     return figure
 
 
@@ -146,11 +118,11 @@ def _filter_distance(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
     rows = rows[rows["model"] == "fcn"]
     figure, axes = panels(1, 2, height=75, sharex=True, sharey=True)
     for ax, metric in zip(axes.flat, ("distance_1", "distance_4"), strict=True):
-        _level_curves(ax, rows, metric, "level")
+        level_curves(ax, rows, metric, "level")
     axes[0, 0].set_ylabel("Euclidean distance between filters")
     letter_panels(axes.flat, ("Radius 1", "Radius 4"))
-    _epoch_axis(axes[-1])
-    _level_legend(figure, rows, "level", f"{catalogue.augmentation_title(augmentation)}\nlevel")
+    epoch_axis(axes[-1])
+    level_legend(figure, rows, "level", f"{catalogue.augmentation_title(augmentation)}\nlevel")
     return figure
 
 
@@ -158,13 +130,13 @@ def _quadrant_swap(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
     rows = _trained(history[(history["augmentation"] == "none") & (history["vcp"] == 0)])
     figure, axes = panels(1, 1, height=72, width=120)
     (ax,) = axes.flat
-    for model, look in _MODEL_LOOKS.items():
+    for model, look in MODEL_LOOKS.items():
         curve = mean_over_folds(rows[rows["model"] == model], "val_quadrant_swap")
-        _curve(ax, curve, catalogue.MODELS[model], **look | _epoch_marker(curve, look["marker"]))
+        draw_curve(ax, curve, catalogue.MODELS[model], **look | epoch_marker(curve, look["marker"]))
     say_if_empty(ax)
-    _accuracy_axis(ax, "Quadrant-swap accuracy")
-    _epoch_axis(axes[-1])
-    _legend(figure, ax.get_lines())
+    accuracy_axis(ax, "Quadrant-swap accuracy")
+    epoch_axis(axes[-1])
+    legend(figure, ax.get_lines())
     return figure
 
 
@@ -176,13 +148,13 @@ def _vcp_curves(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
 def _augmentation_panels(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
     augmentation, model = entry.needs.augmentation, entry.needs.model
     rows = levels_of(history, augmentation)
-    legend = f"{catalogue.augmentation_title(augmentation)}\nlevel"
+    key_title = f"{catalogue.augmentation_title(augmentation)}\nlevel"
     rows = rows[rows["model"] == model]
-    return _six_panels(rows, "level", augmentation, catalogue.MODELS[model], legend)
+    return _six_panels(rows, "level", augmentation, catalogue.MODELS[model], key_title)
 
 
 def _six_panels(
-    rows: pd.DataFrame, key: str, augmentation: str, network: str, legend: str
+    rows: pd.DataFrame, key: str, augmentation: str, network: str, key_title: str
 ) -> Figure:
     """Training, validation, and validation under each perturbation; a line a value of `key`."""
     rows = _trained(rows)
@@ -193,13 +165,13 @@ def _six_panels(
     }
     figure, axes = panels(3, 2, height=180, sharex=True)
     for ax, metric in zip(axes.flat, titles, strict=True):
-        _level_curves(ax, rows, metric, key)
-        _accuracy_axis(ax, "Accuracy" if ax in axes[:, 0] else "")
+        level_curves(ax, rows, metric, key)
+        accuracy_axis(ax, "Accuracy" if ax in axes[:, 0] else "")
     letter_panels(axes.flat, titles.values())
     names = [network, *map(catalogue.dataset_title, set(rows["dataset"]))]
     figure.suptitle(", ".join(names), x=0.01, ha="left", size=9)
-    _epoch_axis(axes[-1])
-    _level_legend(figure, rows, key, legend)
+    epoch_axis(axes[-1])
+    level_legend(figure, rows, key, key_title)
     return figure
 
 
@@ -218,7 +190,7 @@ def _perturbation_strength(evaluation: pd.DataFrame, entry: catalogue.Figure) ->
     axes[0, 0].set_ylim(0, 1.03)
     letter_panels(axes.flat, (catalogue.AUGMENTATIONS[kind] for kind in _STRENGTH_AXES))
     drawn = {line.get_label(): line for ax in axes.flat for line in ax.get_lines()}
-    _legend(figure, [drawn[t] for t in training.values() if t in drawn], "Trained with", below=True)
+    legend(figure, [drawn[t] for t in training.values() if t in drawn], "Trained with", below=True)
     return figure
 
 
@@ -231,11 +203,11 @@ def _published_numbers(comparison: pd.DataFrame, entry: catalogue.Figure) -> Fig
     axes[1, 0].set_ylabel("Ours minus published")
     letter_panels(axes.flat, (title.split()[0] for title in catalogue.METRICS.values()))
     grey = {"color": "0.3", "marker": "D", "linestyle": "", "markerfacecoloralt": "white"}
-    _legend(
+    legend(
         figure,
         [
             *(
-                Line2D([], [], **_MODEL_LOOKS[model] | {"linestyle": ""}, label=title)
+                Line2D([], [], **MODEL_LOOKS[model] | {"linestyle": ""}, label=title)
                 for model, title in catalogue.MODELS.items()
             ),
             *(
@@ -252,7 +224,7 @@ def _ours_and_published(against: Axes, difference: Axes, rows: pd.DataFrame) -> 
     """A point a number in both panels; the lower one has the tolerances, and fits its points."""
     rows = rows[rows["folds"] > 0]
     for (model, verdict), numbers in rows.groupby(["model", "verdict"]):
-        look = _MODEL_LOOKS[model] | {"linestyle": "", "markeredgewidth": 0.8}
+        look = MODEL_LOOKS[model] | {"linestyle": "", "markeredgewidth": 0.8}
         look |= {"fillstyle": _VERDICT_FILLS[verdict], "markerfacecoloralt": "white"}
         against.plot(numbers["published"], numbers["ours"], **look)
         difference.plot(numbers["published"], numbers["difference"], **look)
@@ -264,7 +236,7 @@ def _ours_and_published(against: Axes, difference: Axes, rows: pd.DataFrame) -> 
     difference.axhline(0, color="0.6", linewidth=0.6, zorder=0)
     limits = difference.get_ylim()
     for model, numbers in rows.dropna(subset="tolerance").groupby("model"):
-        bars = {"ecolor": _MODEL_LOOKS[model]["color"], "elinewidth": 0.6, "alpha": 0.4}
+        bars = {"ecolor": MODEL_LOOKS[model]["color"], "elinewidth": 0.6, "alpha": 0.4}
         points = numbers["published"], numbers["difference"]
         difference.errorbar(*points, numbers["tolerance"], fmt="none", **bars)
     difference.set_ylim(limits)
@@ -278,6 +250,10 @@ _DRAWINGS: dict[str, Callable[[pd.DataFrame, catalogue.Figure], Figure]] = {
     "vcp_curves": _vcp_curves,
     "perturbation_strength": _perturbation_strength,
     "published_numbers": _published_numbers,
+    "sharing": variants.sharing,
+    "variants_by_level": variants.by_level,
+    "variants_by_vcp": variants.by_vcp,
+    "variant_distances": variants.distances,
     "free_convolution": illustrations.free_convolution,
     "examples": illustrations.augmentation_examples,
     "quadrant_swap_example": illustrations.quadrant_swap_example,
@@ -326,60 +302,5 @@ def _strength_curves(
         for (augmentation, level), title in training.items():
             trained = (rows["augmentation"] == augmentation) & (rows["level"] == level)
             curve = mean_over_folds(rows[trained], "accuracy", by="strength")
-            _curve(ax, curve, title, **_TRAINING_LOOKS[augmentation])
+            draw_curve(ax, curve, title, **_TRAINING_LOOKS[augmentation])
     say_if_empty(ax)
-
-
-def _level_curves(ax: Axes, rows: pd.DataFrame, metric: str, key: str) -> None:
-    for level, cell in rows.groupby(key):
-        curve = mean_over_folds(cell, metric)
-        _curve(ax, curve, f"{level:g}", color=level_colour(level), **_epoch_marker(curve, "o"))
-    say_if_empty(ax)
-
-
-def _curve(ax: Axes, curve: pd.DataFrame, label: str, **look) -> None:
-    if curve.empty:
-        return
-    x, mean = curve.index.to_numpy(), curve["mean"].to_numpy()
-    ax.plot(x, mean, label=label, **look)
-    if curve["low"].notna().any():
-        band = {"color": look["color"], "alpha": 0.18, "linewidth": 0}
-        ax.fill_between(x, curve["low"], curve["high"], **band)
-
-
-def _epoch_marker(curve: pd.DataFrame, marker: str) -> dict[str, str]:
-    return {"marker": marker if len(curve) <= FEW_EPOCHS else ""}
-
-
-def _epoch_axis(axes: Iterable[Axes]) -> None:
-    for ax in axes:
-        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
-        left, right = ax.get_xlim()
-        if right - left < 1:
-            ax.set_xlim(left - 0.5, right + 0.5)
-        ax.set_xlabel("Epoch")
-
-
-def _accuracy_axis(ax: Axes, label: str) -> None:
-    """Labels an axis of accuracies; a band may reach beyond 0 or 1, the axis does not."""
-    bottom, top = ax.get_ylim()
-    ax.set_ylim(max(bottom, -0.03), min(top, 1 + 0.04 * (1 - max(bottom, 0))))
-    ax.set_ylabel(label)
-
-
-def _level_legend(figure: Figure, rows: pd.DataFrame, key: str, title: str) -> None:
-    levels = sorted(set(rows[key]))
-    _legend(figure, [Line2D([], [], color=level_colour(v), label=f"{v:g}") for v in levels], title)
-
-
-def _legend(
-    figure: Figure, handles: list[Line2D], title: str | None = None, below: bool = False
-) -> None:
-    """One legend for the figure, outside the panels."""
-    if not handles:
-        return
-    if below:
-        figure.legend(handles=handles, title=title, loc="outside lower center", ncols=len(handles))
-    else:
-        figure.legend(handles=handles, title=title, loc="outside right center", alignment="left")
-    figure.align_ylabels()

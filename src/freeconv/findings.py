@@ -1,4 +1,7 @@
-"""The comparison with the paper and its conclusions as files: CSV, Markdown, LaTeX and HTML."""
+"""What follows from the records of a study as files: CSV, Markdown, LaTeX and HTML.
+
+The comparison with the paper, its conclusions, and the degrees of weight sharing.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +57,54 @@ def render_conclusions(conclusions: pd.DataFrame, file_format: str) -> str:
     """
     parts = [_overview_part(conclusions), _criteria_part(conclusions)]
     return _render(conclusions, parts, file_format)
+
+
+def render_sharing(records: pd.DataFrame, file_format: str) -> str:
+    """Renders accuracies by the degree of weight sharing, the mean over folds of each level.
+
+    Args:
+        records: See `freeconv.sharing.degrees_of_sharing`.
+        file_format: `csv` (the frame as it is), `md`, `html` (a page), or `tex` (needs the LaTeX
+            packages booktabs, longtable and pdflscape).
+
+    Raises:
+        InputError: If there is no such format.
+    """
+    return _render(records, [_sharing_part(records)], file_format)
+
+
+def _sharing_part(records: pd.DataFrame) -> _Part:
+    network = ["dataset", "model", "sharing", "glorot_fans", "kernels", "parameters"]
+    condition = ["augmentation", "level"]
+    filled = records.fillna({"sharing": DASH, "glorot_fans": DASH})
+    metrics = {"val_accuracy": "validation", "val_translation": "translated"}
+    means = filled.groupby([*network, *condition], sort=False)[list(metrics)].mean()
+    wide = means.unstack(condition).reorder_levels([1, 2, 0], axis="columns")
+    cells = wide.index.to_frame(index=False)
+    cells["dataset"] = cells["dataset"].map(catalogue.dataset_title)
+    cells["model"] = cells["model"].map(catalogue.model_title)
+    for count in ("kernels", "parameters"):
+        cells[count] = cells[count].map("{:,}".format)
+    cells.columns = ["Data set", "Network", "Sharing", "Initial weights", "Kernels", "Parameters"]
+    conditions = list(dict.fromkeys((augmentation, level) for augmentation, level, _ in wide))
+    for augmentation, level in sorted(conditions, key=_unaugmented_first):
+        trained = f"{augmentation.replace('_', ' ')} {level:g}" if level else "no augmentation"
+        for metric, word in metrics.items():
+            values = wide[augmentation, level, metric]
+            cells[f"{trained.capitalize()}: {word}"] = values.map(_number).to_numpy()
+    folds = records["fold"].nunique()
+    caption = (
+        "Accuracy by the degree of weight sharing: side of the tile of positions that have one "
+        "kernel, all for one kernel a layer; networks with ordinary convolutions have none to "
+        f"choose. Means over {folds} folds of the epoch with the highest validation accuracy, on "
+        "clean and on translated validation images. Kernels and parameters: of all convolutions."
+    )
+    return _Part(catalogue.SHARING, caption, cells, "llllrr" + "r" * (len(cells.columns) - 6))
+
+
+def _unaugmented_first(condition: tuple[str, float]) -> tuple:
+    augmentation, level = condition
+    return level > 0, augmentation, level
 
 
 def _comparison_part(comparison: pd.DataFrame) -> _Part:

@@ -41,7 +41,7 @@ def training_code(settings, extension=None):
         Mapping, module -> digest of 16 hexadecimal digits; `extension` among the modules.
     """
     modules = _TRAINING + _network_modules(settings)
-    if settings.model == "fcn" and settings.vcp == 0:
+    if settings.kind == "fcn" and settings.vcp == 0:
         modules += _FILTER_DISTANCES
     return _digests(modules) | _extension_digest(extension)
 
@@ -69,7 +69,7 @@ def source_digest(source):
 
 
 def _network_modules(settings):
-    free_layer = _FREE_LAYER if settings.model == "fcn" else ()
+    free_layer = _FREE_LAYER if settings.kind == "fcn" else ()
     return (*_EVERY_NETWORK, f"engine/{settings.backend}", *free_layer)
 
 

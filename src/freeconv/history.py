@@ -162,7 +162,8 @@ EXAMPLES_SCHEMA = pa.schema(
 )
 
 # A row a layer with its output of rows x columns x units (dense layers: 1 x 1); kernel
-# size and stride of what is no convolution are 0.
+# size, stride and `kernels` (how many: one for all positions, or one a tile of them) of what is no
+# convolution are 0.
 NETWORKS_SCHEMA = pa.schema(
     [
         ("dataset", pa.string()),
@@ -176,5 +177,24 @@ NETWORKS_SCHEMA = pa.schema(
         ("columns", pa.int64()),
         ("units", pa.int64()),
         ("parameters", pa.int64()),
+        ("kernels", pa.int64()),
+    ]
+)
+
+# A row a (cell of a network of convolutions, perhaps free): see `sharing.degrees_of_sharing`.
+SHARING_SCHEMA = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("model", pa.string()),
+        ("kind", pa.string()),
+        ("sharing", pa.string()),
+        ("glorot_fans", pa.string()),
+        ("kernels", pa.int64()),
+        ("parameters", pa.int64()),
+        ("augmentation", pa.string()),
+        ("level", pa.float64()),
+        ("fold", pa.int64()),
+        ("val_accuracy", pa.float64()),
+        ("val_translation", pa.float64()),
     ]
 )

@@ -101,7 +101,7 @@ def _limits(low, high, count):
 
 def _title(row):
     """The cell in a few words, such as `Digits, FCN, translation 0.1, fold 0`."""
-    words = [catalogue.dataset_title(row.dataset), catalogue.MODELS.get(row.model, row.model)]
+    words = [catalogue.dataset_title(row.dataset), catalogue.model_title(row.model)]
     if row.level > 0:
         words.append(f"{row.augmentation.replace('_', ' ')} {row.level:g}")
     if row.vcp > 0:

@@ -81,11 +81,12 @@ def render_overview(background: Background, records: Records) -> str:
 
 def _size(history: pd.DataFrame, settings: pd.DataFrame) -> dict:
     """How much was trained; epoch 0 is the untrained network."""
-    trained, models = history[history["epoch"] >= 1], set(settings["model"])
+    trained = history[history["epoch"] >= 1]
+    models = catalogue.ordered(settings["model"], catalogue.MODELS)
     return {
         "cells": len(settings),
         "datasets": _titles(settings["dataset"]),
-        "models": ", ".join(title for name, title in catalogue.MODELS.items() if name in models),
+        "models": ", ".join(map(catalogue.model_title, models)),
         "folds": sorted(settings["fold"].unique().tolist()),
         "epochs": len(trained),
         "duration": _duration(history["seconds"].sum()),

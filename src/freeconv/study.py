@@ -15,6 +15,8 @@ from freeconv.errors import InputError
 from freeconv.sources import check_source
 
 UNAUGMENTED = "none"
+KINDS = ("cnn", "fcn")
+"""Kinds of convolutions: with weights shared, and free; names of the plain networks, too."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class Cell:
 
     Attributes:
         dataset: name of the data set.
-        model: `cnn` (weights shared) or `fcn` (free convolutions).
+        model: `cnn` (weights shared), `fcn` (free convolutions), or a variant that the study
+            describes.
         augmentation: `none`, `translation`, `rotation`, `noise`, `edge_noise`, or one of the
             study's extension.
         level: strength of the augmentation, 0 to 0.99; 0 exactly for `none`.
@@ -32,7 +35,7 @@ class Cell:
     """
 
     dataset: str = field(metadata={"help": "name of the data set"})
-    model: str = field(metadata={"help": "cnn or fcn"})
+    model: str = field(metadata={"help": "cnn, fcn or a variant of the study"})
     augmentation: str = field(metadata={"help": "augmentation of the training images"})
     level: float = field(metadata={"help": "strength of the augmentation, 0 to 0.99"})
     vcp: float = field(metadata={"help": "probability of an absent connection, 0 to 0.99"})
@@ -46,6 +49,9 @@ class CellSettings(Cell):
     Attributes:
         seed: seed of the initial weights, connection patterns, order of the
             training images, augmentations and validation perturbations.
+        kind: `cnn` or `fcn`, the convolutions that the model has.
+        sharing: degree of weight sharing of free convolutions: `1`, the side of a tile of
+            positions that have one kernel, or `all`; see `FreeConv2D`.
         network: name of the architecture (Table A.2).
         layers: its convolutional layers that are used, from the input on.
         learning_rate: of Adam.
@@ -69,6 +75,8 @@ class CellSettings(Cell):
     """
 
     seed: int = field(metadata={"help": "seed of everything random in this cell"})
+    kind: str = field(metadata={"help": "convolutions: cnn or fcn"})
+    sharing: str = field(metadata={"help": "of free convolutions: 1, side of a tile, or all"})
     network: str = field(metadata={"help": "architecture (Table A.2)"})
     layers: int = field(metadata={"help": "convolutional layers of it that are used"})
     learning_rate: float = field(metadata={"help": "learning rate of Adam"})
@@ -97,7 +105,7 @@ class Trial:
 
     Attributes:
         dataset: name of the data set.
-        model: `cnn` or `fcn`.
+        model: `cnn`, `fcn`, or a variant that the study describes.
         layers: convolutional layers that are used, from the input on.
         learning_rate: of Adam.
         fold: which fold is the validation part, from 0.
@@ -185,6 +193,26 @@ class Protocol:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """How the networks of one name are made, beside their architecture.
+
+    Attributes:
+        kind: `cnn` or `fcn`, the convolutions they have.
+        sharing: degree of weight sharing of free convolutions, see `CellSettings`.
+        protocol: the study's, but for what the variant has otherwise.
+    """
+
+    kind: str
+    sharing: str
+    protocol: Protocol
+
+    @property
+    def choices(self):
+        """All of it but the kind as one mapping, by the names of a study's keys."""
+        return {"sharing": self.sharing, **vars(self.protocol)}
+
+
+@dataclass(frozen=True)
 class Study:
     """A parsed study configuration.
 
@@ -199,7 +227,7 @@ class Study:
         keep_models: whether the best epoch's models outlive their evaluation.
         datasets: name -> `TrainingSettings`.
         sources: name -> digest of what the data set is made of, wherever it comes from.
-        models: of `cnn` and `fcn`.
+        models: name -> `Variant`; the names `cnn` and `fcn` are those of the plain ones.
         augmentations: name -> levels of the training augmentation.
         vcp: the grid of variable connection patterns, or None.
         search: the grid of the hyperparameter search, or None.
@@ -220,7 +248,7 @@ class Study:
     keep_models: bool
     datasets: dict[str, TrainingSettings]
     sources: dict[str, str]
-    models: tuple[str, ...]
+    models: dict[str, Variant]
     augmentations: dict[str, tuple[float, ...]]
     vcp: VcpGrid | None
     search: Search | None
@@ -239,7 +267,7 @@ class Study:
         """
         extension = config["extension"] and extensions.read(config["extension"])
         _check_consistency(config, extension)
-        folds, vcp = config["folds"], config["vcp"]
+        folds, vcp, protocol = config["folds"], config["vcp"], Protocol(**config["protocol"])
         return cls(
             name=config["study"],
             seed=config["seed"],
@@ -251,12 +279,12 @@ class Study:
             keep_models=config["keep_models"],
             datasets={name: TrainingSettings(**d) for name, d in config["datasets"].items()},
             sources={name: _source_digest(config["sources"][name]) for name in config["datasets"]},
-            models=tuple(config["models"]),
+            models=_models(config["models"], config["variants"] or {}, protocol),
             augmentations=_levels(config["augmentations"]),
             vcp=vcp and VcpGrid(tuple(map(float, vcp["probabilities"])), float(vcp["translation"])),
             search=config["search"] and Search.from_config(config["search"]),
             folds=Folds(folds["count"], tuple(folds["run"]), folds["method"]),
-            protocol=Protocol(**config["protocol"]),
+            protocol=protocol,
             validation={kind: float(level) for kind, level in config["validation"].items()},
             evaluation=_levels(config["evaluation"]),
             extension=extension,
@@ -267,7 +295,7 @@ class Study:
 
         Returns:
             A list of `Cell`. Level 0 of all augmentations is one cell a model;
-            variable connection patterns add cells of the FCN alone.
+            variable connection patterns add cells of free convolutions alone.
         """
         conditions = [
             (model, UNAUGMENTED if level == 0 else augmentation, level, 0.0)
@@ -277,13 +305,25 @@ class Study:
         ]
         if self.vcp:
             kind = UNAUGMENTED if self.vcp.translation == 0 else "translation"
-            conditions += [("fcn", kind, self.vcp.translation, p) for p in self.vcp.probabilities]
+            conditions += [
+                (model, kind, self.vcp.translation, probability)
+                for model in self.free_models()
+                for probability in self.vcp.probabilities
+            ]
         return [
             Cell(dataset, *condition, fold)
             for dataset in self.datasets
             for fold in self.folds.run
             for condition in dict.fromkeys(conditions)
         ]
+
+    def free_models(self):
+        """The names of the models that have free convolutions."""
+        return [name for name, variant in self.models.items() if variant.kind == "fcn"]
+
+    def varies(self, choice):
+        """Whether the models differ in a choice: a key of `protocol`, or `sharing`."""
+        return len({variant.choices[choice] for variant in self.models.values()}) > 1
 
     def seed_of(self, cell):
         """The seed of a cell, 0 to 2^31 - 1.
@@ -377,15 +417,17 @@ class Study:
         return int.from_bytes(digest[:4], "big") >> 1
 
     def _settings(self, cell, seed, training):
-        folds = self.folds_of(cell.dataset)
+        folds, variant = self.folds_of(cell.dataset), self.models[cell.model]
         return CellSettings(
             **vars(cell),
             seed=seed,
+            kind=variant.kind,
+            sharing=variant.sharing,
             **vars(training),
-            glorot_fans=self.protocol.glorot_fans,
-            vcp_kind=self.protocol.vcp,
-            edge_noise=self.protocol.edge_noise,
-            validation_batches=self.protocol.validation_batches,
+            glorot_fans=variant.protocol.glorot_fans,
+            vcp_kind=variant.protocol.vcp,
+            edge_noise=variant.protocol.edge_noise,
+            validation_batches=variant.protocol.validation_batches,
             **{f"validation_{kind}": level for kind, level in self.validation.items()},
             backend=self.backend,
             precision=self.precision,
@@ -394,6 +436,11 @@ class Study:
             fold_seed=folds["seed"],
             source=folds["source"],
         )
+
+
+def degree_of_sharing(text):
+    """A degree of sharing, as settings hold it, as an argument of `FreeConv2D`: 2 or "all"."""
+    return text if text == "all" else int(text)
 
 
 def _source_digest(source):
@@ -410,6 +457,16 @@ def _source_digest(source):
 
 def _levels(by_kind):
     return {kind: tuple(map(float, levels)) for kind, levels in by_kind.items()}
+
+
+def _models(names, variants, protocol):
+    """Name -> `Variant` of every model of a study."""
+    models = {}
+    for name in names:
+        choices = dict(variants.get(name, {"kind": name}))
+        kind, sharing = choices.pop("kind"), str(choices.pop("sharing", 1))
+        models[name] = Variant(kind, sharing, replace(protocol, **choices))
+    return models
 
 
 def _check_consistency(config, extension):
@@ -429,20 +486,51 @@ def _check_consistency(config, extension):
                 f"folds.run[{position}]: {fold} is not allowed; "
                 f"expected 0 to {count - 1}, since folds.count is {count}"
             )
-    if config["vcp"] and "fcn" not in config["models"]:
+    variants = config["variants"] or {}
+    _check_variants(config["models"], variants)
+    kinds = {variants[name]["kind"] if name in variants else name for name in config["models"]}
+    if config["vcp"] and "fcn" not in kinds:
         raise InputError(
             "vcp: variable connection patterns need the model fcn; "
             "add it to models, or set vcp to null"
         )
     for name, training in config["datasets"].items():
-        if config["vcp"] and extension and training["network"] in extension.built:
-            raise InputError(
-                f"vcp: the network {training['network']} of datasets.{name} is built by a function "
-                f"of {extension.path}, which knows of no absent connections; let that function "
-                "return the sizes of its layers, or set vcp to null"
-            )
+        if extension and training["network"] in extension.built:
+            _check_built(f"the network {training['network']} of datasets.{name}", extension, config)
     if config["search"]:
         _check_search(config["search"], config["datasets"], count)
+
+
+def _check_variants(models, variants):
+    for position, name in enumerate(models):
+        if name not in KINDS and name not in variants:
+            known = ", ".join([*KINDS, *variants])
+            raise InputError(
+                f"models[{position}]: {name} is not known; expected one of {known}. "
+                f"Describe it under variants.{name}"
+            )
+    for name, choices in variants.items():
+        if name in KINDS:
+            raise InputError(f"variants.{name}: the name is taken; choose another")
+        if name not in models:
+            raise InputError(f"variants.{name}: not among models; add it there, or remove it")
+        without_effect = {"sharing", "glorot_fans", "vcp"} & choices.keys()
+        if choices["kind"] == "cnn" and without_effect:
+            raise InputError(
+                f"variants.{name}.{min(without_effect)}: of free convolutions alone; "
+                "expected kind: fcn"
+            )
+
+
+def _check_built(network, extension, config):
+    """What networks that a function builds as a whole cannot have."""
+    reason = f"{network} is built by a function of {extension.path}, which knows of no"
+    remedy = "let that function return the sizes of its layers"
+    if config["vcp"]:
+        raise InputError(f"vcp: {reason} absent connections; {remedy}, or set vcp to null")
+    for name, choices in (config["variants"] or {}).items():
+        if {"sharing", "glorot_fans"} & choices.keys():
+            raise InputError(f"variants.{name}: {reason} variants; {remedy}, or remove the variant")
 
 
 def _check_search(search, datasets, fold_count):

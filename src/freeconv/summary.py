@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from freeconv.catalogue import STATISTICS
 from freeconv.errors import InputError
 from freeconv.history import METRICS
+from freeconv.selection import LOSSES
 
 CELL = ("dataset", "model", "augmentation", "level", "vcp")
 """The columns that identify a cell but for its fold."""
@@ -15,13 +17,12 @@ CELL = ("dataset", "model", "augmentation", "level", "vcp")
 def summarise(history: pd.DataFrame) -> pd.DataFrame:
     """Reduces the epochs of every cell to medians.
 
-    Three statistics, all of trained epochs alone (epoch 0, the untrained network, is left out) and
-    of every metric by itself, nulls skipped:
+    Three statistics of every metric by itself, nulls skipped. Epoch 0, the untrained network, is
+    left out, but is the best one of a fold whose losses were never finite:
 
     - `pooled_median`: over all epochs of all folds pooled, which is what the paper's tables call
       "median". A fold that trains longer weighs more.
-    - `best_median`: over folds, of the epoch with the highest `val_accuracy`, the earliest of
-      equals.
+    - `best_median`: over folds, of the best epoch (`best_epochs`).
     - `last_median`: over folds, of the last epoch.
 
     Args:
@@ -40,14 +41,25 @@ def summarise(history: pd.DataFrame) -> pd.DataFrame:
     trained = history[history["epoch"] >= 1]
     rows = {
         "pooled_median": trained,
-        "best_median": _first_of_each_fold(
-            trained.sort_values(["val_accuracy", "epoch"], ascending=[False, True])
-        ),
+        "best_median": best_epochs(history),
         "last_median": _first_of_each_fold(trained.sort_values("epoch", ascending=False)),
     }
     summary = pd.concat([_medians(rows[name]).assign(statistic=name) for name in STATISTICS])
     summary = summary.sort_values(list(CELL), kind="stable", ignore_index=True)
     return summary[[*CELL, "statistic", *METRICS, "folds", "rows"]]
+
+
+def best_epochs(history: pd.DataFrame) -> pd.DataFrame:
+    """Returns of each cell and fold the row of its best epoch, which is `selection.best_epoch`.
+
+    Args:
+        history: A row an epoch.
+    """
+    measured = (history["epoch"] >= 1) & np.isfinite(history[list(LOSSES)]).all(axis="columns")
+    candidates = history.assign(measured=measured)[measured | (history["epoch"] == 0)]
+    order = ["measured", "val_accuracy", "epoch"]
+    ranked = candidates.sort_values(order, ascending=[False, False, True])
+    return _first_of_each_fold(ranked).drop(columns="measured")
 
 
 def accuracies(evaluation: pd.DataFrame, by: tuple[str, ...] = CELL) -> pd.DataFrame:

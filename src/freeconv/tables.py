@@ -90,9 +90,9 @@ def table(name: str, summary: pd.DataFrame, statistic: str) -> pd.DataFrame:
         raise InputError(f"The summary has no row for table {name!r}, statistic {statistic!r}.")
     columns = pd.MultiIndex.from_product(
         [
-            _ordered(rows["dataset"], catalogue.DATASETS),
+            catalogue.ordered(rows["dataset"], catalogue.DATASETS),
             entry.metrics,
-            _ordered(rows["model"], catalogue.MODELS),
+            catalogue.ordered(rows["model"], catalogue.MODELS),
         ],
         names=["dataset", "metric", "model"],
     )
@@ -223,11 +223,11 @@ def caption(name: str, statistic: str) -> str:
 def _architecture_cells(networks: pd.DataFrame) -> pd.DataFrame:
     """The text of Table A.2: a column for the data set, and two for each network."""
     parts = []
-    for dataset in _ordered(networks["dataset"], catalogue.DATASETS):
+    for dataset in catalogue.ordered(networks["dataset"], catalogue.DATASETS):
         columns = {}
-        for model in _ordered(networks["model"], catalogue.MODELS):
+        for model in catalogue.ordered(networks["model"], catalogue.MODELS):
             here = (networks["dataset"] == dataset) & (networks["model"] == model)
-            title = catalogue.MODELS[model]
+            title = catalogue.model_title(model)
             columns |= _network_cells(title, networks[here].to_dict("records"))
         part = pd.DataFrame(columns)
         part.insert(0, "Data set", [catalogue.dataset_title(dataset), *[""] * (len(part) - 1)])
@@ -255,9 +255,9 @@ def _search_cells(records: pd.DataFrame, bold: str, dash: str) -> pd.DataFrame:
         "Layers": settings["layers"].map(str),
         "Learning rate": settings["learning_rate"].map("{:g}".format),
     }
-    for model in _ordered(records["model"], catalogue.MODELS):
+    for model in catalogue.ordered(records["model"], catalogue.MODELS):
         trials = [by_trial.loc[(*setting, model)] for setting in settings.itertuples(index=False)]
-        title = catalogue.MODELS[model]
+        title = catalogue.model_title(model)
         columns[f"{title} accuracy"] = [_trial_text(trial, bold) for trial in trials]
         columns[f"{title} epoch"] = [
             dash if pd.isna(trial["best_epoch"]) else str(int(trial["best_epoch"]))
@@ -341,7 +341,7 @@ def _latex(name: str, values: pd.DataFrame, statistic: str) -> str:
 def _titles(name: str, values: pd.DataFrame) -> list[tuple[str, ...]]:
     """The head of each column; a table of one data set says which in its caption instead."""
     heads = [
-        (catalogue.dataset_title(dataset), catalogue.METRICS[metric], catalogue.MODELS[model])
+        (catalogue.dataset_title(dataset), catalogue.METRICS[metric], catalogue.model_title(model))
         for dataset, metric, model in values.columns
     ]
     return [head[1:] for head in heads] if catalogue.table(name).dataset else heads
@@ -383,9 +383,3 @@ def _rule_groups(latex: str) -> str:
             column += width
         lines.append(" ".join(rules))
     return "\n".join(lines) + "\n"
-
-
-def _ordered(names: pd.Series, known: dict[str, str]) -> list[str]:
-    """Unique names: the known ones in their order, then the others by name."""
-    present = set(names)
-    return [n for n in known if n in present] + sorted(present - set(known))

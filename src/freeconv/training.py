@@ -17,6 +17,7 @@ from freeconv.errors import InputError
 from freeconv.history import CELL_COLUMNS, HISTORY_SCHEMA
 from freeconv.models import build_model, first_free_layer
 from freeconv.selection import LOSSES
+from freeconv.study import degree_of_sharing
 
 log = logging.getLogger(__name__)
 
@@ -70,14 +71,14 @@ def train_cell(settings, splits, checkpoint=None):
         )
     with computing_in(settings.precision):
         model = _build(settings, splits)
-        log.info("%s: %s parameters", model.name, f"{model.count_params():,}")
+        log.info("%s: %s parameters", settings.model, f"{model.count_params():,}")
         records = _train(model, settings, splits, checkpoint)
     return TrainedCell(_history(settings, records), model)
 
 
 def _build(settings, splits):
     return build_model(
-        settings.model,
+        settings.kind,
         settings.network,
         splits.training.images.shape[1:],
         splits.classes,
@@ -86,6 +87,7 @@ def _build(settings, splits):
         vcp_kind=settings.vcp_kind,
         glorot_fans=settings.glorot_fans,
         seed=settings.seed,
+        sharing=degree_of_sharing(settings.sharing),
     )
 
 

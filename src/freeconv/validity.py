@@ -110,7 +110,7 @@ def _training_changes(run, settings, data, code):
 def _without_effect(settings):
     """The names of settings that do not bear on such a cell: choices about layers it has not."""
     names = [] if settings.vcp > 0 else ["vcp_kind"]
-    return names if settings.model == "fcn" else [*names, "glorot_fans"]
+    return names if settings.kind == "fcn" else [*names, "glorot_fans"]
 
 
 def _code_changes(before, now):

@@ -63,7 +63,7 @@ def wildcard_patterns():
         "study": STUDY.name,
         "dataset": "|".join(STUDY.datasets),
         "source": "|".join(config["sources"]),
-        "model": "cnn|fcn",
+        "model": "|".join(STUDY.models),
         "augmentation": r"[a-z][a-z0-9_]*",
         "level": number + r"(e-\d+)?",
         "vcp": number + r"(e-\d+)?",
@@ -104,7 +104,7 @@ def aggregated_files():
         study=STUDY.name,
         frame=[
             *["history", "evaluation", "settings", "provenance", "summary"],
-            *catalogue.FINDINGS,
+            *catalogue.records_of(STUDY),
         ],
     )
 
@@ -120,7 +120,7 @@ def table_files():
     ) + expand(
         "results/{study}/tables/{table}.{format}",
         study=STUDY.name,
-        table=[catalogue.ARCHITECTURES, *catalogue.FINDINGS],
+        table=[catalogue.ARCHITECTURES, *catalogue.records_of(STUDY)],
         format=TABLE_FORMATS,
     )
 
@@ -144,7 +144,8 @@ def filter_pictures(wildcards):
             "trained again)"
         )
     pattern = f"results/{{study}}/filters/{CELL}.png"
-    return [named_after(cell, pattern) for cell in STUDY.cells() if cell.model == "fcn"]
+    free = STUDY.free_models()
+    return [named_after(cell, pattern) for cell in STUDY.cells() if cell.model in free]
 
 
 def frame_of_figure(wildcards):
@@ -284,7 +285,9 @@ def extension_input(wildcards, input):
 def network_settings(wildcards):
     """The networks that learn a data set, as arguments of the script that lists their layers."""
     training = STUDY.datasets[wildcards.dataset]
-    words = ["--models", *STUDY.models, "--network", training.network]
+    words = ["--network", training.network]
+    for name, variant in STUDY.models.items():
+        words += ["--model", name, variant.kind, variant.sharing]
     words += ["--layers", str(training.layers)]
     words += ["--learning-rate", format_value(training.learning_rate)]
     words += ["--backend", STUDY.backend]
