@@ -251,9 +251,15 @@ def test_accuracy_against_kernels():
     [
         (
             *("edge_noise_kinds", "level", [0, 0.4], ["none", "edge_noise"]),
-            ["val_accuracy", "val_edge_noise"],
+            ["accuracy", "val_accuracy", "val_edge_noise"],
         ),
-        ("vcp_kinds", "vcp", [0, 0.5, 0.9], ["translation"], ["val_accuracy", "val_translation"]),
+        (
+            "vcp_kinds",
+            "vcp",
+            [0, 0.5, 0.9],
+            ["translation"],
+            ["accuracy", "val_accuracy", "val_translation"],
+        ),
     ],
 )
 def test_networks_side_by_side_at_their_best_epochs(name, key, points, trained, metrics):
@@ -345,7 +351,7 @@ def test_one_fold_one_level_one_epoch(name, tmp_path):
     figure = draw(name, frame, "digits")
     save(figure, tmp_path / "figure.png")
     for ax in figure.axes:
-        assert len(ax.collections) == 0  # no band
+        assert len(ax.collections) == 0  # no band, no bars
         assert all(line.get_marker() == "o" for line in ax.get_lines() if line.get_label() != "CNN")
         if ax.get_xlabel() == "Epoch":
             assert all(tick == int(tick) for tick in ax.get_xticks())

@@ -64,13 +64,27 @@ def level_curves(ax: Axes, rows: pd.DataFrame, metric: str, key: str) -> None:
     say_if_empty(ax)
 
 
-def draw_curve(ax: Axes, curve: pd.DataFrame, label: str, **look) -> None:
-    """Draws a mean with its band, see `mean_over_folds`; nothing if it is empty."""
+def draw_curve(ax: Axes, curve: pd.DataFrame, label: str, bars: bool = False, **look) -> None:
+    """Draws a mean with its band, see `mean_over_folds`; nothing if it is empty.
+
+    Args:
+        ax: The panel.
+        curve: By `mean_over_folds`.
+        label: Of the line.
+        bars: Whether to draw a bar at each point instead of a band: points are few, bands would
+            hide one another.
+        **look: Colour, line and marker.
+    """
     if curve.empty:
         return
     x, mean = curve.index.to_numpy(), curve["mean"].to_numpy()
     ax.plot(x, mean, label=label, **look)
-    if curve["low"].notna().any():
+    if curve["low"].isna().all():
+        return
+    if bars:
+        bar = {"color": look["color"], "alpha": 0.6, "linewidth": 0.7}
+        ax.vlines(x, curve["low"], curve["high"], **bar)
+    else:
         band = {"color": look["color"], "alpha": 0.18, "linewidth": 0}
         ax.fill_between(x, curve["low"], curve["high"], **band)
 

@@ -26,7 +26,7 @@ class Job(NamedTuple):
     Attributes:
         kind: `training` or `evaluation`.
         dataset: name of the data set.
-        model: `cnn` or `fcn`.
+        model: name of the network.
         is_over: whether nothing is left to do.
         seconds: what it took, where it is over and that is known; else None.
         elapsed: seconds since it was started, where it is running; else 0.

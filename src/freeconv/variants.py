@@ -1,7 +1,7 @@
 """Figures that set the networks of a study side by side, where they differ in one choice.
 
 Accuracies are those of the best epoch of each fold (`summary.best_epochs`), drawn as the mean over
-folds and its band (`curves.mean_over_folds`).
+folds with a bar of its 95 % interval (`curves.mean_over_folds`).
 """
 
 from __future__ import annotations
@@ -66,7 +66,11 @@ def by_level(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
     """Draws accuracies against the level of an augmentation, a line a network."""
     augmentation = entry.needs.augmentation
     title = catalogue.augmentation_title(augmentation).lower()
-    metrics = {"val_accuracy": "Validation", f"val_{augmentation}": f"Validation, {title}"}
+    metrics = {
+        "accuracy": f"Training, {title}",
+        "val_accuracy": "Validation",
+        f"val_{augmentation}": f"Validation, {title}",
+    }
     rows = levels_of(history, augmentation)
     return _side_by_side(rows, "level", metrics, f"Level of {title} in training")
 
@@ -75,7 +79,11 @@ def by_vcp(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
     """Draws accuracies against the probability of absent connections, a line a network."""
     absent = history.loc[history["vcp"] > 0, ["model", "augmentation", "level"]].drop_duplicates()
     rows = history.merge(absent)
-    metrics = {"val_accuracy": "Validation", "val_translation": "Validation, translated"}
+    metrics = {
+        "accuracy": "Training",
+        "val_accuracy": "Validation",
+        "val_translation": "Validation, translated",
+    }
     return _side_by_side(rows, "vcp", metrics, "Probability of an absent connection")
 
 
@@ -103,10 +111,10 @@ def distances(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
 def _kernel_curves(ax: Axes, free: pd.DataFrame, shared: pd.DataFrame, metric: str) -> None:
     for level, cells in free.groupby("level"):
         look = {"color": level_colour(level), "marker": "o"}
-        draw_curve(ax, mean_over_folds(cells, metric, by="kernels"), f"{level:g}", **look)
+        draw_curve(ax, mean_over_folds(cells, metric, by="kernels"), f"{level:g}", True, **look)
     for level, cells in shared.groupby("level"):
         look = {"color": level_colour(level), "marker": "s", "markersize": 5, "linestyle": ""}
-        draw_curve(ax, mean_over_folds(cells, metric, by="kernels"), "", **look)
+        draw_curve(ax, mean_over_folds(cells, metric, by="kernels"), "", True, **look)
     say_if_empty(ax)
     counts = sorted(set(free["kernels"]))
     ax.set_xscale("log")
@@ -115,13 +123,13 @@ def _kernel_curves(ax: Axes, free: pd.DataFrame, shared: pd.DataFrame, metric: s
 
 
 def _side_by_side(rows: pd.DataFrame, by: str, metrics: dict[str, str], label: str) -> Figure:
-    """Two panels of accuracies at the best epoch against a column, a line a network."""
+    """Panels of accuracies at the best epoch against a column, a line a network."""
     best, looks = best_epochs(rows), _looks(rows["model"])
     figure, axes = panels(1, len(metrics), height=75, sharex=True)
     for ax, metric in zip(axes.flat, metrics, strict=True):
         for model, look in looks.items():
             curve = mean_over_folds(best[best["model"] == model], metric, by=by)
-            draw_curve(ax, curve, catalogue.model_title(model), **look)
+            draw_curve(ax, curve, catalogue.model_title(model), bars=True, **look)
         say_if_empty(ax)
         accuracy_axis(ax, "Accuracy" if ax is axes[0, 0] else "")
         ax.set_xlabel(label)
