@@ -236,7 +236,7 @@ def test_accuracy_against_kernels():
     assert len(figure.axes) == 4  # two accuracies x two scales of the initial weights
     for ax, values in zip(figure.axes, [[0.55, 0.55]] * 2 + [[0.02, 0.08]] * 2, strict=True):
         *free, low, high = ax.get_lines()
-        assert [line.get_label() for line in free] == ["0", "0.3"]
+        assert [line.get_label() for line in (*free, low, high)] == ["0", "0.3"] * 2
         for line in free:
             np.testing.assert_allclose(line.get_xdata(), [2, 8])
             np.testing.assert_allclose(line.get_ydata(), values)

@@ -24,6 +24,7 @@ from freeconv.curves import (
     level_legend,
     mean_over_folds,
 )
+from freeconv.study import UNAUGMENTED
 from freeconv.style import letter_panels, panels, say_if_empty
 from freeconv.summary import best_epochs, levels_of
 
@@ -44,7 +45,7 @@ def sharing(records: pd.DataFrame, entry: catalogue.Figure) -> Figure:
     Lines are networks of free convolutions, a level of translation each; squares those of ordinary
     ones, which have the fewest kernels there are.
     """
-    records = levels_of(records.assign(vcp=0.0), "translation")
+    records = records[records["augmentation"].isin([UNAUGMENTED, "translation"])]
     free = records[records["kind"] == "fcn"]
     scales = sorted(set(free["glorot_fans"]))
     metrics = {"val_accuracy": "Validation accuracy", "val_translation": "Translation accuracy"}
@@ -109,12 +110,15 @@ def distances(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
 
 
 def _kernel_curves(ax: Axes, free: pd.DataFrame, shared: pd.DataFrame, metric: str) -> None:
-    for level, cells in free.groupby("level"):
-        look = {"color": level_colour(level), "marker": "o"}
-        draw_curve(ax, mean_over_folds(cells, metric, by="kernels"), f"{level:g}", True, **look)
-    for level, cells in shared.groupby("level"):
-        look = {"color": level_colour(level), "marker": "s", "markersize": 5, "linestyle": ""}
-        draw_curve(ax, mean_over_folds(cells, metric, by="kernels"), "", True, **look)
+    """Lines of free convolutions, squares of ordinary ones, a colour a level."""
+    looks = [
+        (free, {"marker": "o"}),
+        (shared, {"marker": "s", "markersize": 5, "linestyle": ""}),
+    ]
+    for records, look in looks:
+        for level, cells in records.groupby("level"):
+            curve = mean_over_folds(cells, metric, by="kernels")
+            draw_curve(ax, curve, f"{level:g}", bars=True, color=level_colour(level), **look)
     say_if_empty(ax)
     counts = sorted(set(free["kernels"]))
     ax.set_xscale("log")
