@@ -85,19 +85,16 @@ def by_vcp(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
         "val_accuracy": "Validation",
         "val_translation": "Validation, translated",
     }
-    return _side_by_side(rows, "vcp", metrics, "Probability of an absent connection")
+    return _side_by_side(rows, "vcp", metrics, "Share of absent connections")
 
 
 def distances(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
-    """Draws the distance between filters over epochs: a row a radius, a column a network.
-
-    A column has axes of its own: networks start from filters that differ by more or less.
-    """
+    """Draws the distance between filters over epochs: a row a radius, a column a network."""
     augmentation = entry.needs.augmentation
     rows = levels_of(history, augmentation)
     measured = rows.dropna(subset="distance_1")
     models = catalogue.ordered((measured if len(measured) else rows)["model"], catalogue.MODELS)
-    figure, axes = panels(2, len(models), height=120, sharex=True)
+    figure, axes = panels(2, len(models), height=120, sharex=True, sharey="row")
     for column, model in zip(axes.T, models, strict=True):
         for ax, radius in zip(column, (1, 4), strict=True):
             level_curves(ax, rows[rows["model"] == model], f"distance_{radius}", "level")
