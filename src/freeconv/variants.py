@@ -10,7 +10,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullFormatter
 
 from freeconv import catalogue
 from freeconv.curves import (
@@ -55,7 +54,7 @@ def sharing(records: pd.DataFrame, entry: catalogue.Figure) -> Figure:
         for ax, metric in zip(column, metrics, strict=True):
             of_scale = free[free["glorot_fans"] == scale]
             _kernel_curves(ax, of_scale, records[records["kind"] == "cnn"], metric)
-        column[-1].set_xlabel("Kernels of all layers")
+        column[-1].set_xlabel("Kernels of all layers (squares: ordinary convolutions)")
     for row, title in zip(axes, metrics.values(), strict=True):
         accuracy_axis(row[0], title)
     letter_panels(axes.flat, [f"Initial weights: {scale.replace('_', ' ')}" for scale in scales])
@@ -120,7 +119,7 @@ def _kernel_curves(ax: Axes, free: pd.DataFrame, shared: pd.DataFrame, metric: s
     counts = sorted(set(free["kernels"]))
     ax.set_xscale("log")
     ax.set_xticks(counts, [f"{count:,}" for count in counts])
-    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.minorticks_off()
 
 
 def _side_by_side(rows: pd.DataFrame, by: str, metrics: dict[str, str], label: str) -> Figure:
