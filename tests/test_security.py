@@ -79,8 +79,8 @@ def test_the_search_for_dangers_finds_them(code):
 # What a command may hold without quotes: numbers, words of a closed list, and what
 # `shlex` has quoted already.
 QUOTED = {
-    *("params.settings", "params.arguments", "params.strengths", "params.extension"),
-    *("params.seed", "threads", "resources.device", "resources.gpu_share"),
+    *("params.settings", "params.arguments", "params.extension", "threads"),
+    *("resources.device", "resources.gpu_share"),
 }
 
 
@@ -97,15 +97,17 @@ def test_what_is_quoted_elsewhere_goes_through_shlex():
     text = (ROOT / "workflow/rules/common.smk").read_text("utf-8")
     functions = dict(re.findall(r"^def (\w+)\(.*\n((?: .*\n|\n)+)", text, re.MULTILINE))
     for name in (
-        *("fold_settings", "network_settings", "evaluation_strengths", "preparing_arguments"),
-        *("download_arguments", "overview_settings", "extension_argument"),
+        *("fold_settings", "network_settings", "preparing_arguments", "download_arguments"),
+        *("overview_settings", "extension_argument"),
     ):
         assert re.search(r"return shlex\.(join|quote)\(", functions[name]), name
     for name in ("cell_settings", "trial_settings"):
-        assert "return format_arguments(" in functions[name]
-    extensions = ("extension_of_cell", "extension_of_trial", "extension_of_evaluation")
-    for name in (*extensions, "extension_input"):
-        assert "return extension_argument(" in functions[name]
+        assert "return training_settings(" in functions[name]
+    assert 'return f"{format_arguments(settings)} {extension}"' in functions["training_settings"]
+    assert 'return f"{shlex.join(words)} {extension}"' in functions["evaluation_settings"]
+    for name in ("training_settings", "evaluation_settings"):
+        assert "extension = extension_argument(" in functions[name]
+    assert "return extension_argument(" in functions["extension_input"]
 
 
 # Each would leave a file if a shell or Python ever ran it.

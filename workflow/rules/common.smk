@@ -231,38 +231,33 @@ def fold_settings(wildcards):
 
 def cell_settings(wildcards, input):
     """The settings of a cell as arguments of the training script."""
-    return format_arguments(STUDY.settings_of(cell_of(wildcards)))
+    return training_settings(STUDY.settings_of(cell_of(wildcards)))
 
 
 def trial_settings(wildcards, input):
     """The settings of a trial as arguments of the training script."""
-    return format_arguments(STUDY.settings_of_trial(trial_of(wildcards)))
+    return training_settings(STUDY.settings_of_trial(trial_of(wildcards)))
+
+
+def training_settings(settings):
+    """Settings as arguments, with the extension that the training needs."""
+    extension = extension_argument(STUDY.extension_of_training(settings))
+    return f"{format_arguments(settings)} {extension}"
+
+
+def evaluation_settings(wildcards, input):
+    """The sweep of the evaluation, its seed, and the extension that it needs, as arguments."""
+    words = ["--seed", str(STUDY.seed)]
+    for kind, strengths in STUDY.evaluation.items():
+        words += ["--strengths", kind, *map(format_value, strengths)]
+    settings = STUDY.settings_of(cell_of(wildcards))
+    extension = extension_argument(STUDY.extension_of_evaluation(settings))
+    return f"{shlex.join(words)} {extension}"
 
 
 def extension_argument(path):
     """The study's extension as an argument of a script; nothing where it is not needed."""
     return shlex.quote(f"--extension={path}") if path else ""
-
-
-# These take the inputs as argument for the same reason as the settings of cells above.
-
-
-def extension_of_cell(wildcards, input):
-    """The extension that a cell is trained with."""
-    settings = STUDY.settings_of(cell_of(wildcards))
-    return extension_argument(STUDY.extension_of_training(settings))
-
-
-def extension_of_trial(wildcards, input):
-    """The extension that a trial is trained with."""
-    settings = STUDY.settings_of_trial(trial_of(wildcards))
-    return extension_argument(STUDY.extension_of_training(settings))
-
-
-def extension_of_evaluation(wildcards, input):
-    """The extension that a cell's model is made of, or its images are perturbed by."""
-    settings = STUDY.settings_of(cell_of(wildcards))
-    return extension_argument(STUDY.extension_of_evaluation(settings))
 
 
 def extension_of_networks(wildcards):
@@ -299,6 +294,15 @@ def kept_or_temporary(model):
     return model if STUDY.keep_models else temp(model)
 
 
+def by_attempt(resource):
+    """A resource of a job; what no attempt changes as a value.
+
+    Snakemake takes long to call a function for each of a thousand jobs.
+    """
+    first, again = (resource(None, attempt) for attempt in (1, 2))
+    return first if first == again else resource
+
+
 def gpus_of_a_job(wildcards, attempt):
     """How much of the resource `gpu` a job asks for, so that --resources gpu=N bounds them."""
     return 0 if STUDY.device == "cpu" else shares_of_a_job(attempt)
@@ -325,14 +329,6 @@ def checkpoint_of_a_job(wildcards, output):
     It is no output: those of a job that failed are deleted.
     """
     return os.path.join(os.path.dirname(output[0]), "checkpoint.npz")
-
-
-def evaluation_strengths(wildcards, input):
-    """The sweep of the evaluation, and its seed, as arguments of its script."""
-    words = ["--seed", str(STUDY.seed)]
-    for kind, strengths in STUDY.evaluation.items():
-        words += ["--strengths", kind, *map(format_value, strengths)]
-    return shlex.join(words)
 
 
 def source_files(dataset):

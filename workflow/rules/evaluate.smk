@@ -13,16 +13,15 @@ rule evaluate_cell:
     conda:
         "../../envs/train.yaml"
     resources:
-        gpu=gpus_of_a_job,
-        gpu_share=gpu_share_of_a_job,
+        gpu=by_attempt(gpus_of_a_job),
+        gpu_share=by_attempt(gpu_share_of_a_job),
         device=STUDY.device,
         mem_mb=memory_of_a_job,
     params:
-        strengths=evaluation_strengths,
-        extension=extension_of_evaluation,
+        settings=evaluation_settings,
     shell:
         'python "$FREECONV/scripts/evaluate.py" --history {input.history:q} '
         "--model-file {input.model:q} --data {input.data:q} --folds {input.folds:q} "
-        "{params.strengths} {params.extension} --device {resources.device} "
+        "{params.settings} --device {resources.device} "
         "--gpu-share {resources.gpu_share} "
         "--threads {threads} --output {output:q} 2> {log:q}"

@@ -23,16 +23,15 @@ rule train_trial:
     conda:
         "../../envs/train.yaml"
     resources:
-        gpu=gpus_of_a_job,
-        gpu_share=gpu_share_of_a_job,
+        gpu=by_attempt(gpus_of_a_job),
+        gpu_share=by_attempt(gpu_share_of_a_job),
         device=STUDY.device,
         mem_mb=memory_of_a_job,
     params:
         settings=trial_settings,
         checkpoint=checkpoint_of_a_job,
-        extension=extension_of_trial,
     shell:
-        'python "$FREECONV/scripts/train.py" {params.settings} {params.extension} --data {input.data:q} '
+        'python "$FREECONV/scripts/train.py" {params.settings} --data {input.data:q} '
         "--folds {input.folds:q} --device {resources.device} "
         "--gpu-share {resources.gpu_share} --threads {threads} "
         "--history {output:q} --checkpoint {params.checkpoint:q} 2> {log:q}"
