@@ -14,6 +14,8 @@ def run_on(backend, root, *command, directory=None):
             **os.environ,
             "KERAS_BACKEND": backend,
             "JAX_PLATFORMS": "cpu",
+            # What is compiled here runs for moments: to optimise it would take most of the time.
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
             "PYTHONPATH": os.pathsep.join([str(root / "src"), str(root / "tests")]),
         },
         text=True,

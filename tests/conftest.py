@@ -24,15 +24,13 @@ def run_script(name, *words, **environment):
     )
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items):
+def pytest_itemcollected(item):
     """Of processes that share the tests, one has all that need the smoke study, and each file one.
 
     What the tests of a file have in common is made once, and so is the study.
     """
-    for item in items:
-        name = "smoke" if "smoke" in item.fixturenames else item.path.name
-        item.add_marker(pytest.mark.xdist_group(name))
+    name = "smoke" if "smoke" in item.fixturenames else item.path.name
+    item.add_marker(pytest.mark.xdist_group(name))
 
 
 @pytest.fixture(scope="session")

@@ -182,8 +182,12 @@ def cluster():
 
 
 @pytest.fixture(scope="module")
-def run(root, cluster, tmp_path_factory):
-    """A finished run of the smoke study, of which one submission was cancelled as it computed."""
+def run(root, smoke, cluster, tmp_path_factory):
+    """A finished run of the smoke study, of which one submission was cancelled as it computed.
+
+    It comes after the `smoke` that it is compared with, in the process that has that one, and so
+    there is one run for all tests.
+    """
     directory = tmp_path_factory.mktemp("cluster")
     change = directory / "change.yaml"
     change.write_text(yaml.safe_dump({"device": "auto"}))

@@ -26,6 +26,14 @@ CELLS = [
 ]
 
 
+@pytest.mark.skipif(
+    "PYTEST_XDIST_WORKER" not in os.environ, reason="one process has all tests (no --numprocesses)"
+)
+def test_one_process_has_all_tests_of_the_smoke_study(request, smoke):
+    """Or each of them would train a study of its own."""
+    assert request.node.nodeid.endswith("@smoke")
+
+
 def test_every_cell_has_its_records(results):
     folders = sorted(
         str(p.parent.parent.relative_to(results / "cells/digits"))
