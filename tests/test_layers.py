@@ -560,6 +560,11 @@ ARGUMENTS = {
 }
 
 
+def names_of_arguments():
+    # Of the method: for the class, Python 3.11.2 gives those of Keras' `__new__`, which has none.
+    return set(inspect.signature(FreeConv2D.__init__).parameters) - {"self", "kwargs"}
+
+
 @pytest.mark.parametrize("arguments", [ARGUMENTS, {"filters": 2, "kernel_size": 3}])
 def test_config_round_trip(arguments):
     layer = FreeConv2D(**arguments, name="free", dtype="mixed_bfloat16")
@@ -567,15 +572,14 @@ def test_config_round_trip(arguments):
     copy = keras.saving.deserialize_keras_object(config)
     assert isinstance(copy, FreeConv2D)
     assert copy.get_config() == layer.get_config()
-    names = set(inspect.signature(FreeConv2D).parameters) - {"kwargs"}
-    assert names <= set(layer.get_config())
+    assert names_of_arguments() <= set(layer.get_config())
     for name, value in arguments.items():
         if isinstance(value, (bool, float, tuple)):
             assert getattr(copy, name) == value
 
 
 def test_config_of_arguments_covers_all():
-    assert set(ARGUMENTS) == set(inspect.signature(FreeConv2D).parameters) - {"kwargs"}
+    assert set(ARGUMENTS) == names_of_arguments()
 
 
 def test_config_reproduces_an_unseeded_pattern():
