@@ -6,7 +6,14 @@ import pytest
 
 from freeconv.history import METRICS
 from freeconv.selection import best_epoch
-from freeconv.summary import CELL, accuracies, best_epochs, levels_of, summarise
+from freeconv.summary import (
+    CELL,
+    accuracies,
+    best_epochs,
+    levels_of,
+    summarise,
+    variable_connections,
+)
 
 CNN = {"dataset": "mnist", "model": "cnn", "augmentation": "none", "level": 0.0, "vcp": 0.0}
 FCN = CNN | {"model": "fcn", "augmentation": "translation", "level": 0.3}
@@ -117,3 +124,14 @@ def test_level_zero_belongs_to_every_augmentation(history):
         rows = levels_of(with_vcp, augmentation)
         assert set(rows["level"]) == levels
         assert set(rows["vcp"]) == {0.0}
+
+
+def test_absent_connections_stand_beside_the_same_training_without():
+    """Of another level, and of a network that has none absent, there is nothing beside."""
+    cells = [CNN | {"augmentation": "translation", "level": 0.3}]
+    cells += [FCN | {"vcp": vcp} for vcp in (0.0, 0.5, 0.9)] + [FCN | {"level": 0.1}]
+    frames = [epochs(cell, fold=0, val_accuracy=[0.1, 0.3]) for cell in cells]
+    rows = variable_connections(pd.concat(frames))
+    assert set(rows["model"]) == {"fcn"}
+    assert set(rows["level"]) == {0.3}
+    assert sorted(rows["vcp"]) == [0.0, 0.0, 0.5, 0.5, 0.9, 0.9]

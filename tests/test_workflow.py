@@ -9,7 +9,7 @@ import sys
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, run_script
 
 from freeconv.arguments import format_arguments, format_value
 from freeconv.catalogue import STATISTICS, figures_of, tables_of
@@ -247,12 +247,7 @@ def test_a_wrong_configuration_fails_at_once(root, snakemake, tmp_path, change, 
 
 
 @pytest.mark.parametrize("script", sorted(path.stem for path in (ROOT / "scripts").glob("*.py")))
-def test_scripts_explain_themselves(root, script):
-    run = subprocess.run(
-        [sys.executable, root / f"scripts/{script}.py", "--help"],
-        env={**os.environ, "PYTHONPATH": str(root / "src")},
-        text=True,
-        stdout=subprocess.PIPE,
-        check=True,
-    )
+def test_scripts_explain_themselves(script):
+    run = run_script(script, "--help")
+    assert run.returncode == 0, run.stderr
     assert "usage:" in run.stdout

@@ -32,7 +32,7 @@ from scipy.special import stdtrit
 from freeconv.comparison import protocol_of
 from freeconv.history import CONCLUSIONS_SCHEMA
 from freeconv.study import UNAUGMENTED
-from freeconv.summary import levels_of
+from freeconv.summary import levels_of, variable_connections
 
 CONFIDENCE = 0.95
 """Confidence level of the intervals over folds."""
@@ -240,9 +240,8 @@ def _quadrant_swap(history):
 
 def _vcp_accuracy(history):
     """Validation accuracy of the FCN: a row a fold, a column a probability of absence."""
-    fcn = history[history["model"] == "fcn"]
-    with_absent = fcn.loc[fcn["vcp"] > 0, ["augmentation", "level"]].drop_duplicates()
-    trained = fcn[fcn["epoch"] >= 1].merge(with_absent)
+    rows = variable_connections(history[history["model"] == "fcn"])
+    trained = rows[rows["epoch"] >= 1]
     return trained.groupby(["fold", "vcp"])["val_accuracy"].median().unstack("vcp")
 
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from freeconv import catalogue
 from freeconv.style import say_if_empty
 
 # Okabe and Ito's palette, safe for colour-blind readers; line style and marker tell them apart too.
@@ -115,6 +116,11 @@ def level_legend(figure: Figure, rows: pd.DataFrame, key: str, title: str) -> No
     """Adds a legend of all values of `key`, in their colours."""
     levels = sorted(set(rows[key]))
     legend(figure, [Line2D([], [], color=level_colour(v), label=f"{v:g}") for v in levels], title)
+
+
+def level_title(augmentation: str) -> str:
+    """Returns the title of a legend of the levels of an augmentation."""
+    return f"{catalogue.augmentation_title(augmentation)}\nlevel"
 
 
 def legend(

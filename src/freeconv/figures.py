@@ -27,11 +27,12 @@ from freeconv.curves import (
     legend,
     level_curves,
     level_legend,
+    level_title,
     mean_over_folds,
 )
 from freeconv.errors import InputError
 from freeconv.style import STYLE, letter_panels, panels, save, say_if_empty
-from freeconv.summary import CELL, accuracies, levels_of
+from freeconv.summary import CELL, accuracies, levels_of, variable_connections
 
 __all__ = ["draw", "save"]
 
@@ -108,7 +109,7 @@ def _translation_curves(history: pd.DataFrame, entry: catalogue.Figure) -> Figur
         accuracy_axis(row[0], title)
     letter_panels(axes.flat, ("FCN", "CNN"))
     epoch_axis(axes[-1])
-    level_legend(figure, rows, "level", "Translation\nlevel")
+    level_legend(figure, rows, "level", level_title("translation"))
     return figure
 
 
@@ -122,7 +123,7 @@ def _filter_distance(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
     axes[0, 0].set_ylabel("Euclidean distance between filters")
     letter_panels(axes.flat, ("Radius 1", "Radius 4"))
     epoch_axis(axes[-1])
-    level_legend(figure, rows, "level", f"{catalogue.augmentation_title(augmentation)}\nlevel")
+    level_legend(figure, rows, "level", level_title(augmentation))
     return figure
 
 
@@ -141,16 +142,16 @@ def _quadrant_swap(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
 
 
 def _vcp_curves(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
-    rows = _variable_connections(history)
+    rows = variable_connections(history[history["model"] == "fcn"])
     return _six_panels(rows, "vcp", "translation", "FCN", "Absent\nconnections")
 
 
 def _augmentation_panels(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
     augmentation, model = entry.needs.augmentation, entry.needs.model
     rows = levels_of(history, augmentation)
-    key_title = f"{catalogue.augmentation_title(augmentation)}\nlevel"
     rows = rows[rows["model"] == model]
-    return _six_panels(rows, "level", augmentation, catalogue.MODELS[model], key_title)
+    network, key_title = catalogue.MODELS[model], level_title(augmentation)
+    return _six_panels(rows, "level", augmentation, network, key_title)
 
 
 def _six_panels(
@@ -264,14 +265,6 @@ _DRAWINGS: dict[str, Callable[[pd.DataFrame, catalogue.Figure], Figure]] = {
 def _trained(history: pd.DataFrame) -> pd.DataFrame:
     """Leaves out epoch 0, whose chance level would flatten every curve of accuracies."""
     return history[history["epoch"] >= 1]
-
-
-def _variable_connections(history: pd.DataFrame) -> pd.DataFrame:
-    """The FCN's cells with absent connections, and those without at the same augmentation."""
-    fcn = history[history["model"] == "fcn"]
-    training = ["augmentation", "level"]
-    with_absent = fcn.loc[fcn["vcp"] > 0, training].drop_duplicates()
-    return fcn.merge(with_absent, on=training)
 
 
 def _training_conditions(folds: pd.DataFrame) -> dict[tuple[str, float], str]:

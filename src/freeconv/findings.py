@@ -86,7 +86,7 @@ def _sharing_part(records: pd.DataFrame) -> _Part:
     for count in ("kernels", "parameters"):
         cells[count] = cells[count].map("{:,}".format)
     cells.columns = ["Data set", "Network", "Sharing", "Initial weights", "Kernels", "Parameters"]
-    conditions = list(dict.fromkeys((augmentation, level) for augmentation, level, _ in wide))
+    conditions = {(augmentation, level) for augmentation, level, _ in wide}
     for augmentation, level in sorted(conditions, key=_unaugmented_first):
         trained = f"{augmentation.replace('_', ' ')} {level:g}" if level else "no augmentation"
         for metric, word in metrics.items():

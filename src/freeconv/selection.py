@@ -8,10 +8,10 @@ LOSSES = ("loss", "val_loss")
 
 
 def finite_epochs(history):
-    """The trained epochs of one cell whose losses are finite, in their order.
+    """The trained epochs whose losses are finite, in their order.
 
     Args:
-        history: `pandas.DataFrame` of one cell, by `HISTORY_SCHEMA`.
+        history: `pandas.DataFrame` of one cell or more, by `HISTORY_SCHEMA`.
     """
     trained = history[history["epoch"] >= 1].sort_values("epoch")
     return trained[np.isfinite(trained[list(LOSSES)]).all(axis="columns")]

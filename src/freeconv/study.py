@@ -463,10 +463,15 @@ def _models(names, variants, protocol):
     """Name -> `Variant` of every model of a study."""
     models = {}
     for name in names:
-        choices = dict(variants.get(name, {"kind": name}))
-        kind, sharing = choices.pop("kind"), str(choices.pop("sharing", 1))
+        choices = {"sharing": 1, **_choices(name, variants)}
+        kind, sharing = choices.pop("kind"), str(choices.pop("sharing"))
         models[name] = Variant(kind, sharing, replace(protocol, **choices))
     return models
+
+
+def _choices(name, variants):
+    """What a configuration says of a model; of a plain one its name is the kind."""
+    return variants.get(name, {"kind": name})
 
 
 def _check_consistency(config, extension):
@@ -488,7 +493,7 @@ def _check_consistency(config, extension):
             )
     variants = config["variants"] or {}
     _check_variants(config["models"], variants)
-    kinds = {variants[name]["kind"] if name in variants else name for name in config["models"]}
+    kinds = {_choices(name, variants)["kind"] for name in config["models"]}
     if config["vcp"] and "fcn" not in kinds:
         raise InputError(
             "vcp: variable connection patterns need the model fcn; "
@@ -496,7 +501,8 @@ def _check_consistency(config, extension):
         )
     for name, training in config["datasets"].items():
         if extension and training["network"] in extension.built:
-            _check_built(f"the network {training['network']} of datasets.{name}", extension, config)
+            network = f"the network {training['network']} of datasets.{name}"
+            _check_built(network, extension, config["vcp"], variants)
     if config["search"]:
         _check_search(config["search"], config["datasets"], count)
 
@@ -522,13 +528,13 @@ def _check_variants(models, variants):
             )
 
 
-def _check_built(network, extension, config):
+def _check_built(network, extension, vcp, variants):
     """What networks that a function builds as a whole cannot have."""
     reason = f"{network} is built by a function of {extension.path}, which knows of no"
     remedy = "let that function return the sizes of its layers"
-    if config["vcp"]:
+    if vcp:
         raise InputError(f"vcp: {reason} absent connections; {remedy}, or set vcp to null")
-    for name, choices in (config["variants"] or {}).items():
+    for name, choices in variants.items():
         if {"sharing", "glorot_fans"} & choices.keys():
             raise InputError(f"variants.{name}: {reason} variants; {remedy}, or remove the variant")
 

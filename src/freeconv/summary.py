@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from freeconv.catalogue import STATISTICS
 from freeconv.errors import InputError
 from freeconv.history import METRICS
-from freeconv.selection import LOSSES
+from freeconv.selection import finite_epochs
 
 CELL = ("dataset", "model", "augmentation", "level", "vcp")
 """The columns that identify a cell but for its fold."""
@@ -55,11 +54,9 @@ def best_epochs(history: pd.DataFrame) -> pd.DataFrame:
     Args:
         history: A row an epoch.
     """
-    measured = (history["epoch"] >= 1) & np.isfinite(history[list(LOSSES)]).all(axis="columns")
-    candidates = history.assign(measured=measured)[measured | (history["epoch"] == 0)]
-    order = ["measured", "val_accuracy", "epoch"]
-    ranked = candidates.sort_values(order, ascending=[False, False, True])
-    return _first_of_each_fold(ranked).drop(columns="measured")
+    # Of equals the earliest stays first; the untrained network comes after all of them.
+    ranked = finite_epochs(history).sort_values("val_accuracy", ascending=False, kind="stable")
+    return _first_of_each_fold(pd.concat([ranked, history[history["epoch"] == 0]]))
 
 
 def accuracies(evaluation: pd.DataFrame, by: tuple[str, ...] = CELL) -> pd.DataFrame:
@@ -94,6 +91,17 @@ def levels_of(frame: pd.DataFrame, augmentation: str) -> pd.DataFrame:
         augmentation: `translation`, `rotation`, `noise` or `edge_noise`.
     """
     return frame[frame["augmentation"].isin([augmentation, "none"]) & (frame["vcp"] == 0)]
+
+
+def variable_connections(history: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows with absent connections, and those without of networks trained alike.
+
+    Args:
+        history: A row an epoch.
+    """
+    training = [column for column in CELL if column != "vcp"]
+    with_absent = history.loc[history["vcp"] > 0, training].drop_duplicates()
+    return history.merge(with_absent, on=training)
 
 
 def _first_of_each_fold(rows: pd.DataFrame) -> pd.DataFrame:

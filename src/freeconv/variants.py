@@ -21,11 +21,12 @@ from freeconv.curves import (
     level_colour,
     level_curves,
     level_legend,
+    level_title,
     mean_over_folds,
 )
 from freeconv.study import UNAUGMENTED
 from freeconv.style import letter_panels, panels, say_if_empty
-from freeconv.summary import best_epochs, levels_of
+from freeconv.summary import best_epochs, levels_of, variable_connections
 
 # The rest of the palette of `curves`, for networks that are not the paper's.
 _VARIANT_LOOKS = (
@@ -58,7 +59,7 @@ def sharing(records: pd.DataFrame, entry: catalogue.Figure) -> Figure:
     for row, title in zip(axes, metrics.values(), strict=True):
         accuracy_axis(row[0], title)
     letter_panels(axes.flat, [f"Initial weights: {scale.replace('_', ' ')}" for scale in scales])
-    level_legend(figure, records, "level", "Translation\nlevel")
+    level_legend(figure, records, "level", level_title("translation"))
     return figure
 
 
@@ -77,14 +78,13 @@ def by_level(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
 
 def by_vcp(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
     """Draws accuracies against the probability of absent connections, a line a network."""
-    absent = history.loc[history["vcp"] > 0, ["model", "augmentation", "level"]].drop_duplicates()
-    rows = history.merge(absent)
     metrics = {
         "accuracy": "Training",
         "val_accuracy": "Validation",
         "val_translation": "Validation, translated",
     }
-    return _side_by_side(rows, "vcp", metrics, "Share of absent connections")
+    label = "Share of absent connections"
+    return _side_by_side(variable_connections(history), "vcp", metrics, label)
 
 
 def distances(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
@@ -101,7 +101,7 @@ def distances(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
         row[0].set_ylabel(f"Euclidean distance, radius {radius}")
     letter_panels(axes.flat, map(catalogue.model_title, models))
     epoch_axis(axes[-1])
-    level_legend(figure, rows, "level", f"{catalogue.augmentation_title(augmentation)}\nlevel")
+    level_legend(figure, rows, "level", level_title(augmentation))
     return figure
 
 
