@@ -160,12 +160,17 @@ def test_measuring_changes_nothing():
         np.testing.assert_array_equal(old, new)
 
 
+class Two(keras.constraints.Constraint):
+    def __call__(self, w):
+        return 0 * w + 2
+
+
 class Extras(keras.layers.Layer):
     """A loss, a weight that the loss does not depend on, and one that a step may not move."""
 
     def build(self, input_shape):
         self.unused = self.add_weight(name="unused", shape=(2,), initializer="ones")
-        self.scale = self.add_weight(shape=(), initializer="ones", constraint=lambda w: 0 * w + 2)
+        self.scale = self.add_weight(shape=(), initializer="ones", constraint=Two())
 
     def call(self, inputs):
         outputs = self.scale * inputs
