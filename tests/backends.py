@@ -16,6 +16,7 @@ def run_on(backend, root, *command, directory=None):
             "JAX_PLATFORMS": "cpu",
             # What is compiled here runs for moments: to optimise it would take most of the time.
             "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+            "XLA_FLAGS": "--xla_cpu_parallel_codegen_split_count=1",
             "PYTHONPATH": os.pathsep.join([str(root / "src"), str(root / "tests")]),
         },
         text=True,

@@ -13,6 +13,9 @@ from freeconv.study import Study
 
 ROOT = Path(__file__).parent.parent
 
+# Networks of tests are small: threads beyond one only wait for each other.
+os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+
 
 def run_script(name, *words, **environment):
     """Run a script as a user would by hand, in an environment that holds nothing else."""

@@ -31,7 +31,7 @@ SETTINGS = CellSettings(
     kind="fcn",
     sharing="1",
     network="mnist",
-    layers=3,
+    layers=2,
     learning_rate=0.001,
     batch_size=32,
     epochs=2,
@@ -55,13 +55,19 @@ SETTINGS = CellSettings(
 
 @pytest.fixture(scope="module")
 def splits():
+    """Two whole batches to validate on: one that is not whole is another program of JAX."""
     images, labels = digits()
-    return Splits(Split(images[:200], labels[:200]), Split(images[200:270], labels[200:270]), 10)
+    return Splits(Split(images[:200], labels[:200]), Split(images[200:264], labels[200:264]), 10)
 
 
 @pytest.fixture(scope="module")
 def trained(splits):
     return train_cell(SETTINGS, splits)
+
+
+def untrained_network(settings):
+    given = {name: getattr(settings, name) for name in ("layers", "vcp", "glorot_fans", "seed")}
+    return build_model("fcn", "mnist", (28, 28, 1), 10, **given)
 
 
 def accuracy(model, images, labels):
@@ -87,9 +93,7 @@ def test_the_model_is_that_of_the_best_epoch(trained, splits):
 
 
 def test_epoch_0_is_the_untrained_network(trained, splits):
-    model = build_model(
-        "fcn", "mnist", (28, 28, 1), 10, glorot_fans="per_location", seed=SETTINGS.seed
-    )
+    model = untrained_network(SETTINGS)
     images, labels = splits.validation
     untrained = trained.history.loc[0]
     assert accuracy(model, images, labels) == untrained["val_accuracy"]
@@ -258,10 +262,8 @@ def test_a_checkpoint_of_other_settings_is_ignored(trained, splits, tmp_path, ca
 def test_absent_connections_stay_absent(splits, glorot_fans):
     settings = replace(SETTINGS, vcp=0.8, glorot_fans=glorot_fans)
     model = train_cell(settings, splits).model
-    untrained = build_model(
-        "fcn", "mnist", (28, 28, 1), 10, vcp=0.8, glorot_fans=glorot_fans, seed=settings.seed
-    )
-    for name in ("conv1", "conv2", "conv3"):
+    untrained = untrained_network(settings)
+    for name in ("conv1", "conv2"):
         kernel, _, mask = model.get_layer(name).get_weights()
         start, *_ = untrained.get_layer(name).get_weights()
         assert (kernel[~mask] == 0).all()
@@ -269,17 +271,16 @@ def test_absent_connections_stay_absent(splits, glorot_fans):
         assert np.mean(~mask) == pytest.approx(0.8, abs=0.01)
 
 
-def test_whole_batches_leave_the_rest_of_the_perturbed_images_out(trained, splits):
+def test_whole_batches_leave_the_rest_of_the_perturbed_images_out(splits):
+    images, labels = (part[200:270] for part in digits())
+    splits = splits._replace(validation=Split(images, labels))
     whole = train_cell(replace(SETTINGS, epochs=1, validation_batches="whole"), splits).history
     row = whole.loc[0]
-    images, labels = splits.validation
     swapped = images.copy()
     swapped[:, :14, 14:], swapped[:, 14:, :14] = images[:, 14:, :14], images[:, :14, 14:]
-    model = build_model(
-        "fcn", "mnist", (28, 28, 1), 10, glorot_fans="per_location", seed=SETTINGS.seed
-    )
+    model = untrained_network(SETTINGS)
     assert row["val_quadrant_swap"] == accuracy(model, swapped[:64], labels[:64])
-    assert row["val_accuracy"] == trained.history.loc[0, "val_accuracy"]
+    assert row["val_accuracy"] == accuracy(model, images, labels)
 
 
 def test_a_batch_larger_than_the_data_is_refused(splits):
@@ -297,14 +298,15 @@ def test_another_backend_than_the_cells_is_refused(splits):
 
 
 def test_half_precision_learns_as_well(trained, splits):
-    """Accuracies within a few images of 70; the model says in which precision it computes."""
+    """Accuracies within a few images of 64; the model says in which precision it computes."""
     cell = train_cell(replace(SETTINGS, precision="mixed_bfloat16"), splits)
     assert cell.model.get_layer("conv1").compute_dtype == "bfloat16"
     assert cell.model.get_layer("output").compute_dtype == "float32"
     full, half = trained.history.loc[2], cell.history.loc[2]
     assert half["loss"] != full["loss"]
-    assert half["loss"] == pytest.approx(full["loss"], rel=0.05)
-    assert half["val_accuracy"] == pytest.approx(full["val_accuracy"], abs=0.06)
+    # Four layers round their weights, what they are given and what they give to 8 bits: 4.7 %.
+    assert half["loss"] == pytest.approx(full["loss"], rel=4 * 3 * 2**-8)
+    assert half["val_accuracy"] == pytest.approx(full["val_accuracy"], abs=4 / 64)
 
 
 def test_an_evaluation_counts_classes_by_hand(splits):
