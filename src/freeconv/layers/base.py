@@ -7,7 +7,8 @@ from keras import ops
 
 from freeconv.layers import checks
 from freeconv.layers.connections import (
-    PresentOnly,
+    PresentWeightsConstraint,
+    PresentWeightsRegularizer,
     add_connection_mask,
     draw_connections,
     without_absent,
@@ -101,22 +102,25 @@ class BaseFreeConv(keras.layers.Layer):
         geometry = (self.kernel_size, self.strides)
         self._margins = zero_margins(size, *geometry, self.padding)
         padded = [pixels + sum(zeros) for pixels, zeros in zip(size, self._margins, strict=True)]
+        self._rows = (math.prod(padded), channels)
         self._table = PatchTable.of(self.output_grid, *geometry, padded, self.tile)
         tiles = math.prod(self.tile_grid)
         shape = (tiles, math.prod(self.kernel_size) * channels, self.filters)
 
+        regularizer, constraint = self.kernel_regularizer, self.kernel_constraint
         if self.connection_dropout > 0:
             present = draw_connections(shape, self.connection_dropout, self.seed)
             self.connection_mask = add_connection_mask(self, present)
+            constraint = PresentWeightsConstraint(constraint, self.connection_mask)
+            if regularizer is not None:
+                regularizer = PresentWeightsRegularizer(regularizer, self.connection_mask)
         self.kernel = self.add_weight(
             name="kernel",
             shape=shape,
             initializer=self._initial_kernel,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
+            regularizer=regularizer,
+            constraint=constraint,
         )
-        if self.connection_mask is not None:
-            self._keep_connections_absent(present)
         if self.use_bias:
             self.bias = self.add_weight(
                 name="bias",
@@ -130,13 +134,16 @@ class BaseFreeConv(keras.layers.Layer):
 
     def call(self, inputs):
         """Applies the kernel of each position to its patch of `inputs`."""
-        kernel = self.kernel
+        kernel = ops.cast(self.kernel, self.compute_dtype)
         if self.connection_mask is not None:
-            # Here the gradient of absent weights becomes zero; the stored ones are zero anyway.
+            # The mask alone says which weights are absent, whatever is stored in their places;
+            # their gradient becomes zero here.
             kernel = without_absent(kernel, self.connection_mask)
         outputs = multiply_patches(kernel, self._pixels(inputs), self._table)
         if self.bias is not None:
-            outputs = ops.add(outputs, ops.reshape(self.bias, (-1, self.filters, 1)))
+            bias = ops.cast(self.bias, self.compute_dtype)
+            # With TensorFlow, `ops.add` would add it along whichever axis has as many elements.
+            outputs = outputs + ops.reshape(bias, (-1, self.filters, 1))
         # Activated before they become images again, outputs reach a next free layer with nothing
         # between its transposition and this one: graph optimisers then leave both away.
         elementwise = self.activation in _ELEMENTWISE
@@ -151,11 +158,11 @@ class BaseFreeConv(keras.layers.Layer):
         order = self._by_image_format(
             (*range(1, rank + 1), rank + 1, 0), (*range(2, rank + 2), 1, 0)
         )
-        pixels = ops.transpose(inputs, order)
+        pixels = ops.transpose(ops.cast(inputs, self.compute_dtype), order)
         if any(map(any, self._margins)):
             pixels = ops.pad(pixels, (*self._margins, (0, 0), (0, 0)))
-        *size, channels, _ = pixels.shape
-        return ops.reshape(pixels, (math.prod(size), channels, -1))
+        # Sizes are those of `build`: a tensor need not know its own.
+        return ops.reshape(pixels, (*self._rows, -1))
 
     def _images(self, outputs):
         """Returns (tiles, filters, positions of a tile * batch) as images."""
@@ -167,11 +174,21 @@ class BaseFreeConv(keras.layers.Layer):
         return ops.transpose(outputs, order)
 
     def _images_of_tiles(self, outputs):
-        outputs = ops.reshape(outputs, (*self.tile_grid, self.filters, *self.tile, -1))
-        rank, batch = len(self.axes), 2 * len(self.axes) + 1
+        grid, tile, joined = self.tile_grid, self.tile, ()
+        # Three axes at once were a transposition of eight, and TensorFlow Lite has no more than six.
+        while len(grid) + len(joined) > 2:
+            shape = (*joined, grid[0], math.prod(grid[1:]) * self.filters, tile[0], -1)
+            first = len(joined)
+            outputs = ops.reshape(outputs, shape)
+            outputs = ops.transpose(outputs, (*range(first + 1), first + 2, first + 1, first + 3))
+            joined = (math.prod(joined) * grid[0] * tile[0],)
+            grid, tile = grid[1:], tile[1:]
+        rank, first = len(grid), len(joined)
+        outputs = ops.reshape(outputs, (*joined, *grid, self.filters, *tile, -1))
         # Along each axis of the grid, the tile and then the place in it.
-        grid = [place for axis in range(rank) for place in (axis, rank + 1 + axis)]
-        order = self._by_image_format((batch, *grid, rank), (batch, rank, *grid))
+        places = [first + place for axis in range(rank) for place in (axis, rank + 1 + axis)]
+        places, filters, batch = [*range(first), *places], first + rank, first + 2 * rank + 1
+        order = self._by_image_format((batch, *places, filters), (batch, filters, *places))
         outputs = ops.transpose(outputs, order)
         covered = [count * width for count, width in zip(self.tile_grid, self.tile, strict=True)]
         shape = self._by_image_format((-1, *covered, self.filters), (-1, self.filters, *covered))
@@ -186,12 +203,6 @@ class BaseFreeConv(keras.layers.Layer):
         return self._by_image_format(
             (input_shape[0], *grid, self.filters), (input_shape[0], self.filters, *grid)
         )
-
-    def load_own_variables(self, store):
-        """Loads the weights; the loaded connection pattern replaces the one drawn at build."""
-        super().load_own_variables(store)
-        if self.connection_mask is not None:
-            self._keep_connections_absent(ops.convert_to_numpy(self.connection_mask))
 
     def get_config(self):
         """Returns the arguments that make the same layer, connection pattern included."""
@@ -226,10 +237,6 @@ class BaseFreeConv(keras.layers.Layer):
         if self.connection_mask is not None:
             kernel = without_absent(kernel, self.connection_mask)
         return kernel
-
-    def _keep_connections_absent(self, present):
-        # Optimizers that mix the weights of a matrix (Muon) move weights that have no gradient.
-        self.kernel.constraint = PresentOnly(self.kernel_constraint, present)
 
     def _by_image_format(self, channels_last, channels_first):
         return channels_last if self.data_format == "channels_last" else channels_first
