@@ -102,7 +102,6 @@ class BaseFreeConv(keras.layers.Layer):
         geometry = (self.kernel_size, self.strides)
         self._margins = zero_margins(size, *geometry, self.padding)
         padded = [pixels + sum(zeros) for pixels, zeros in zip(size, self._margins, strict=True)]
-        self._rows = (math.prod(padded), channels)
         self._table = PatchTable.of(self.output_grid, *geometry, padded, self.tile)
         tiles = math.prod(self.tile_grid)
         shape = (tiles, math.prod(self.kernel_size) * channels, self.filters)
@@ -158,11 +157,12 @@ class BaseFreeConv(keras.layers.Layer):
         order = self._by_image_format(
             (*range(1, rank + 1), rank + 1, 0), (*range(2, rank + 2), 1, 0)
         )
+        inputs = checks.images_of_shape(inputs, self.input_spec.shape[1:])
         pixels = ops.transpose(ops.cast(inputs, self.compute_dtype), order)
         if any(map(any, self._margins)):
             pixels = ops.pad(pixels, (*self._margins, (0, 0), (0, 0)))
-        # Sizes are those of `build`: a tensor need not know its own.
-        return ops.reshape(pixels, (*self._rows, -1))
+        *size, channels, _ = pixels.shape
+        return ops.reshape(pixels, (math.prod(size), channels, -1))
 
     def _images(self, outputs):
         """Returns (tiles, filters, positions of a tile * batch) as images."""
@@ -174,14 +174,9 @@ class BaseFreeConv(keras.layers.Layer):
         return ops.transpose(outputs, order)
 
     def _images_of_tiles(self, outputs):
-        grid, tile, joined = self.tile_grid, self.tile, ()
-        # Three axes at once were a transposition of eight, and TensorFlow Lite has no more than six.
-        while len(grid) + len(joined) > 2:
-            shape = (*joined, grid[0], math.prod(grid[1:]) * self.filters, tile[0], -1)
-            first = len(joined)
-            outputs = ops.reshape(outputs, shape)
-            outputs = ops.transpose(outputs, (*range(first + 1), first + 2, first + 1, first + 3))
-            joined = (math.prod(joined) * grid[0] * tile[0],)
+        outputs, joined = self._with_joined_axes(outputs)
+        grid, tile = self.tile_grid[-2:], self.tile[-2:]
+        if joined:
             grid, tile = grid[1:], tile[1:]
         rank, first = len(grid), len(joined)
         outputs = ops.reshape(outputs, (*joined, *grid, self.filters, *tile, -1))
@@ -196,6 +191,26 @@ class BaseFreeConv(keras.layers.Layer):
         # The last tiles may reach beyond the grid.
         inside = [slice(positions) for positions in self.output_grid]
         return outputs[self._by_image_format((..., *inside, slice(None)), (..., *inside))]
+
+    def _with_joined_axes(self, outputs):
+        """Brings the tiles and the places in them together along all axes but the last of volumes.
+
+        Together with the last it would be a transposition of eight axes; TensorFlow Lite has six.
+
+        Returns:
+            The outputs and, as a tuple, how many positions the joined axes have; the outputs as
+            they are and an empty tuple for one and two axes.
+        """
+        if len(self.axes) < 3:
+            return outputs, ()
+        joined = 1
+        for axis in range(len(self.axes) - 1):
+            count, width = self.tile_grid[axis], self.tile[axis]
+            between = math.prod(self.tile_grid[axis + 1 :]) * self.filters
+            outputs = ops.reshape(outputs, (joined, count, between, width, -1))
+            outputs = ops.transpose(outputs, (0, 1, 3, 2, 4))
+            joined *= count * width
+        return outputs, (joined,)
 
     def compute_output_shape(self, input_shape):
         """Returns the output's shape for inputs of `input_shape`."""

@@ -66,6 +66,7 @@ class ConnectionMask(keras.layers.Layer):
 
     def call(self, inputs):
         """Returns `inputs` with the absent ones set to zero."""
+        inputs = checks.images_of_shape(inputs, self.connection_mask.shape)
         return without_absent(inputs, self.connection_mask)
 
     def compute_output_shape(self, input_shape):
