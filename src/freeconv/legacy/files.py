@@ -41,6 +41,7 @@ def read_layers(path):
         return [
             LegacyLayer.of(layer, _weights(groups, _name_of(layer), path), saved=True)
             for layer in config["layers"]
+            if layer["class_name"] != "InputLayer"
         ]
 
 

@@ -172,11 +172,11 @@ def activation_of(value):
     if class_name is not None and isinstance(config, dict):
         config = {**config, "dtype": dtype_of(config.get("dtype"))}
         config = {key: entry for key, entry in config.items() if key != "batch_input_shape"}
-        return keras.layers.deserialize({"class_name": class_name, "config": config})
-    if isinstance(config, str):
-        config = config.split(">")[-1] if config.startswith("keras>") else config
-        if config == "hard_sigmoid":
-            return legacy_hard_sigmoid
+        if not hasattr(keras.layers, class_name):
+            raise ValueError(f"`activation` must be one that Keras has. Received: {class_name}.")
+        return getattr(keras.layers, class_name).from_config(config)
+    if config == "hard_sigmoid":
+        return legacy_hard_sigmoid
     return keras.activations.get(config)
 
 
@@ -189,8 +189,11 @@ def check_alike(layer, class_name, config, path):
         config: its configuration. What it does not tell is not checked.
         path: the names of the layer and of those around it, for messages.
     """
-    if class_name is not None:
-        _check_class(layer, class_name, path)
+    if class_name is not None and not may_be(layer, class_name):
+        raise ValueError(
+            f"Layer '{path}' must be what the legacy layer is. Received: a "
+            f"{type(layer).__name__} for a {class_name} of Keras 2."
+        )
     if says_nothing(config):
         return
     _check_activations(layer, config, path)
@@ -222,22 +225,23 @@ def _initializer(value):
     return {**value, "config": config}
 
 
-def is_known(class_name):
-    """Returns whether a class of Keras 2 is one of those here."""
-    return class_name in FREE or hasattr(keras.layers, class_name) or class_name == "Functional"
+def may_be(layer, class_name):
+    """Returns whether a layer can be the counterpart of one of a class of Keras 2.
 
-
-def _check_class(layer, class_name, path):
-    expected = FREE.get(class_name, getattr(keras.layers, class_name, None))
+    Of classes that Keras does not know, which are the user's, the name decides.
+    """
+    if class_name in FREE:
+        return isinstance(layer, FREE[class_name])
     if class_name in ("Functional", "Sequential"):
-        expected = keras.Model
-    if expected is None and not type(layer).__module__.startswith("keras."):
-        return  # an own class on either side: whether they agree is for its author to know
-    if expected is None or not isinstance(layer, expected):
-        raise ValueError(
-            f"Layer '{path}' must be what the legacy layer is. Received: a "
-            f"{type(layer).__name__} for a {class_name} of Keras 2."
-        )
+        return isinstance(layer, keras.Model)
+    if type(layer).__name__ == class_name:
+        return True
+    known = getattr(keras.layers, class_name, None)
+    return known is not None and not _is_from_keras(layer) and isinstance(layer, known)
+
+
+def _is_from_keras(layer):
+    return type(layer).__module__.startswith("keras.")
 
 
 def _check_geometry(layer, config, path):

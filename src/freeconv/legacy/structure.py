@@ -257,7 +257,7 @@ def _of_classes(layers, legacy, path):
     """Returns for each layer, in order, the next legacy one that may be its counterpart."""
     chosen, rest = [], iter(legacy)
     for layer in layers:
-        chosen += [next((each for each in rest if _may_be(layer, each)), None)]
+        chosen += [next((each for each in rest if settings.may_be(layer, each.class_name)), None)]
         if chosen[-1] is None:
             raise ValueError(
                 f"Layer '{path}/{layer.name}' must have a counterpart in the legacy model. "
@@ -265,15 +265,6 @@ def _of_classes(layers, legacy, path):
                 f"{[each.class_name for each in legacy]}."
             )
     return chosen
-
-
-def _may_be(layer, legacy):
-    try:
-        settings.check_alike(layer, legacy.class_name, {}, layer.name)
-    except ValueError:
-        return False
-    known = settings.is_known(legacy.class_name)
-    return known or type(layer).__name__ == legacy.class_name
 
 
 def _check_weightless(layers, legacy, path):
