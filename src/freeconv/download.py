@@ -20,7 +20,7 @@ import requests
 import urllib3
 from tqdm import tqdm
 
-from freeconv.archives import Limited, unpacked_limit
+from freeconv.archives import Limited, unpacked_max
 from freeconv.errors import DataFileError, InputError
 from freeconv.files import naming, settle
 
@@ -186,7 +186,7 @@ def _digest(path, content):
             return hashlib.file_digest(file, "sha256").hexdigest()
     digest = hashlib.sha256()
     with gzip.open(path) as file:
-        stream = Limited(file, unpacked_limit(path), path)
+        stream = Limited(file, unpacked_max(), path)
         while block := stream.read(BLOCK):
             digest.update(block)
     return digest.hexdigest()
