@@ -40,6 +40,8 @@ def assign_folds(labels, count, method="contiguous", seed=0):
         raise InputError(
             f"folds.count must be 2 to the number of images, {len(labels)}. Received: {count}."
         )
+    if seed < 0:
+        raise InputError(f"`seed` must be at least 0. Received: {seed}.")
     if method == "stratified":
         _check_classes(labels, count)
     folds = np.full(len(labels), -1, dtype=np.int32)
