@@ -134,7 +134,7 @@ def training_inputs(wildcards):
         STUDY.datasets[wildcards.dataset].network
     ):
         networks = "results/{study}/networks/{dataset}.parquet"
-        inputs["networks"] = ancient(networks.format(**wildcards))
+        inputs["networks"] = networks.format(**wildcards)
     return inputs
 
 
