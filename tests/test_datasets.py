@@ -391,7 +391,8 @@ class TestCifar10:
         with pytest.raises(DataFileError, match=r"test_batch\.bin: holds the label 10.*0 to 9"):
             self.read(tmp_path, members)
 
-    def test_decompression_bombs_are_refused(self, tmp_path, members):
+    def test_decompression_bombs_are_refused(self, tmp_path, members, monkeypatch):
+        monkeypatch.setenv("FREECONV_UNPACKED_GB", f"{2**20 / 2**30}")
         bomb = {"cifar-10-batches-bin/readme.html": bytes(2**21)}
         with pytest.raises(DataFileError, match=r"unpacks to more than \d+ bytes; refused"):
             self.read(tmp_path, bomb | members)

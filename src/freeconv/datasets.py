@@ -31,8 +31,6 @@ CIFAR10_MEMBERS = tuple(
     f"cifar-10-batches-bin/{name}.bin"
     for name in (*(f"data_batch_{part}" for part in range(1, 6)), "test_batch")
 )
-CIFAR10_OTHER_BYTES = 2**20
-"""Room for what the archive holds besides its images: tar headers, class names, a web page."""
 
 NPZ_ARRAYS = (
     (("images", "labels"),),
@@ -345,7 +343,7 @@ def read_mnist_like(train_images, train_labels, test_images, test_labels):
         raise DataFileError(
             test_images,
             f"images of {size_text(images[1].shape[1:])} pixels, but those of {train_images} "
-            f"have {size_text(images[0].shape[1:])}.",
+            f"have {size_text(images[0].shape[1:])}; all must be alike.",
         )
     classes = number_classes(train_labels, np.concatenate(labels))
     return np.concatenate(images)[..., np.newaxis], classes
@@ -356,7 +354,9 @@ def _read_idx_pair(images_path, labels_path):
     images, labels = read_idx(images_path), read_idx(labels_path)
     for path, array, axes in ((images_path, images, 3), (labels_path, labels, 1)):
         if array.ndim != axes:
-            raise DataFileError(path, f"has {array.ndim} axes, expected {axes}.")
+            raise DataFileError(
+                path, f"has {array.ndim} axes, expected {axes}; save images in colour as NPZ."
+            )
     if len(images) != len(labels):
         raise DataFileError(
             labels_path, f"{len(labels)} labels for the {len(images)} images of {images_path}."
@@ -378,7 +378,7 @@ def read_cifar10(archive, member_records=10_000):
 
     Raises:
         DataFileError: If the archive is damaged, a member is missing or of another size, a label
-            exceeds 9, or the archive unpacks to more than the images can account for.
+            exceeds 9, or the archive unpacks to more than `archives.unpacked_max`.
         FileNotFoundError: If there is no such file.
     """
     height, width, channels = CIFAR10_SHAPE
@@ -400,10 +400,9 @@ def read_cifar10(archive, member_records=10_000):
 
 def _read_members(archive, names, size):
     """Returns the bytes of the named members of a .tar.gz, each of exactly `size` bytes."""
-    limit = len(names) * size + CIFAR10_OTHER_BYTES
     try:
         with gzip.open(archive) as file:
-            stream = Limited(file, limit, archive)
+            stream = Limited(file, unpacked_max(), archive)
             parts = _parts_of_stream(archive, stream, names, size)
             stream.finish()
     except (EOFError, gzip.BadGzipFile, zlib.error, tarfile.TarError) as error:
@@ -461,7 +460,7 @@ def read_npz(archive, arrays=()):
             raise DataFileError(
                 archive,
                 f"images of {size_text(part.shape[1:])} in {name}, but those of {arrays[0][0]} "
-                f"have {size_text(images[0].shape[1:])}.",
+                f"have {size_text(images[0].shape[1:])}; all must be alike.",
             )
     return np.concatenate(images), number_classes(archive, np.concatenate(labels))
 
