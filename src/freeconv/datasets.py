@@ -532,12 +532,21 @@ def _npz_images(archive, name, images):
             return shaped.astype(np.uint8)
         remedy = _remedy_for_pixels(name, images)
     else:
-        remedy = ""
+        remedy = _remedy_for_shape(name, images)
     raise DataFileError(
         archive,
         f"{name} is {images.dtype} of shape {images.shape}; expected uint8 (0 to 255) of shape "
         f"(n, height, width), or with 1 or 3 channels at the end.{remedy}",
     )
+
+
+def _remedy_for_shape(name, images):
+    """Returns what to do about images whose shape is not that of images."""
+    if not images.size:
+        return " It holds no pixels."
+    if images.ndim == 4 and images.shape[1] in (1, 3):
+        return f" Save {name}.transpose(0, 2, 3, 1)."
+    return f" Save {name}.reshape(-1, HEIGHT, WIDTH)." if images.ndim == 2 else ""
 
 
 def _remedy_for_pixels(name, images):
