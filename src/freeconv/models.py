@@ -148,8 +148,11 @@ def _build_by(function, name, kind, input_shape, classes, layers, seed):
     # Initializers without a seed draw theirs from here.
     keras.utils.set_random_seed(seed)
     model = function(kind, input_shape, classes, layers)
-    if not isinstance(model, keras.Model):
-        raise InputError(f"network {name}: gives {type(model).__name__}; expected a keras.Model")
+    if not isinstance(model, keras.Model) or not hasattr(model, "input_shape"):
+        raise InputError(
+            f"network {name}: gives {type(model).__name__}; expected a keras.Model that knows its "
+            "input, keras.Model(inputs, outputs) or keras.Sequential that begins with keras.Input"
+        )
     shapes = (model.input_shape, model.output_shape)
     if shapes != ((None, *input_shape), (None, classes)):
         raise InputError(
@@ -166,7 +169,34 @@ def _build_by(function, name, kind, input_shape, classes, layers, seed):
             f"network {name}: kind={kind!r} must {'not ' if kind == 'cnn' else ''}have FreeConv2D "
             "among its layers"
         )
+    _check_training(model, name)
     return model
+
+
+def _check_training(model, name):
+    """Raises InputError where a model asks to be trained in another way than studies train."""
+    by_adam = "studies train by Adam on the cross-entropy and the losses of the layers"
+    for method in ("compute_loss", "fit", "train_on_batch", "train_step"):
+        if getattr(type(model), method) is not getattr(keras.Model, method):
+            raise InputError(
+                f"network {name}: {type(model).__name__} has a {method} of its own; {by_adam} "
+                "(regularizers, add_loss): leave it out"
+            )
+    if model.compiled:
+        raise InputError(f"network {name}: is compiled; {by_adam}: leave compile() out")
+    for variable in model.trainable_variables:
+        kind = "a scale of float8" if variable.overwrite_with_gradient else variable.dtype
+        if kind != "float32":
+            raise InputError(
+                f"network {name}: the weight {variable.path} is {kind}; expected float32, in which "
+                "Adam computes (weights of layers of mixed_bfloat16 are)"
+            )
+    for layer in model._flatten_layers():
+        if layer.compute_dtype == "float16":
+            raise InputError(
+                f"network {name}: the layer {layer.name} computes in float16, whose gradients "
+                "vanish unless losses are scaled; expected float32 or mixed_bfloat16"
+            )
 
 
 def _convolution_layer(kind, convolution, name, free, seed):
