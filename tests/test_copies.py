@@ -332,8 +332,11 @@ class RowSum(keras.regularizers.Regularizer):
         return {}
 
 
-def centred(w):
-    return keras.ops.subtract(w, keras.ops.mean(w))
+class Centred(keras.constraints.Constraint):
+    """One of the user's own, of all weights together."""
+
+    def __call__(self, w):
+        return keras.ops.subtract(w, keras.ops.mean(w))
 
 
 CONSTRAINTS = {
@@ -341,7 +344,7 @@ CONSTRAINTS = {
     "rows": lambda rank: keras.constraints.MaxNorm(0.1, axis=0),
     "between": lambda rank: keras.constraints.MinMaxNorm(0.5, 0.6, axis=[-1]),
     "positive": lambda rank: keras.constraints.NonNeg(),
-    "function": lambda rank: centred,
+    "own": lambda rank: Centred(),
 }
 CONVOLUTIONS = {
     1: (LAYERS.Conv1D, FreeConv1D),
@@ -357,7 +360,7 @@ def test_constraints_hold_for_each_tile(name, rank):
     constraint = CONSTRAINTS[name](rank)
     shared, _ = CONVOLUTIONS[rank]
     layer = shared(
-        3, 2, kernel_constraint=constraint, kernel_regularizer=RowSum(), bias_constraint=centred,
+        3, 2, kernel_constraint=constraint, kernel_regularizer=RowSum(), bias_constraint=Centred(),
         bias_regularizer=keras.regularizers.L2(0.5), bias_initializer="normal", name="conv",
     )  # fmt: skip
     model = keras.Sequential([keras.Input((*(5, 4, 3)[:rank], 2)), layer])
@@ -410,7 +413,7 @@ def test_norms_of_free_kernels_translate_where_no_tiles_meet(axis, back):
     "arguments",
     [
         {"kernel_constraint": keras.constraints.MaxNorm(1)},  # along the tiles
-        {"kernel_constraint": centred},
+        {"kernel_constraint": Centred()},
         {"kernel_regularizer": RowSum()},
         {"bias_constraint": keras.constraints.UnitNorm(axis=1)},  # along columns of tiles
     ],
