@@ -33,6 +33,11 @@ def pytest_itemcollected(item):
     item.add_marker(pytest.mark.xdist_group(name))
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Name a test the same in every process: what gzip compresses holds the second it did so."""
+    return f"{argname} of {len(val)} bytes" if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def root():
     return ROOT

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from freeconv.augmentation import AUGMENTATIONS, EDGE_NOISE_FORMS, PERTURBATIONS, augment
 from freeconv.engine import (
     PRECISIONS,
     Condition,
@@ -23,6 +24,12 @@ RNG = np.random.default_rng(3)
 IMAGES = RNG.integers(0, 256, (22, 12, 12, 1), dtype=np.uint8)
 LABELS = RNG.integers(0, 3, 22).astype(np.uint8)
 
+LEARNING_RATE = 0.01
+# What rounding makes of a weight in 5 steps. Adam divides a gradient by its own size: the share of
+# it that is rounding becomes the same share of a step. It is below a hundredth for gradients of
+# which no more than all but 1 / 1000 cancels, in sums of a hundred terms (100 * 1000 * 2**-24).
+ROUNDING = 0.01 * 5 * LEARNING_RATE
+
 
 def small_model(seed=0):
     initializers = [keras.initializers.GlorotUniform(seed + layer) for layer in range(2)]
@@ -39,7 +46,7 @@ def small_model(seed=0):
 def trainer(model, augmentation="none", level=0.0):
     return Trainer(
         model,
-        learning_rate=0.01,
+        learning_rate=LEARNING_RATE,
         batch_size=4,
         augmentation=augmentation,
         level=level,
@@ -78,7 +85,7 @@ def test_fused_adam_is_keras_adam():
 def test_an_epoch_is_keras_training_on_the_shuffled_images():
     """Two epochs equal train_on_batch of Keras on whole batches of the same order."""
     ours, reference = small_model(), small_model()
-    reference.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    reference.compile(keras.optimizers.Adam(LEARNING_RATE), "sparse_categorical_crossentropy")
     epochs, data = trainer(ours), on_device(IMAGES, LABELS)
     random = keras.random.SeedGenerator(0)
     orders = []
@@ -153,26 +160,112 @@ def test_measuring_changes_nothing():
         np.testing.assert_array_equal(old, new)
 
 
-def test_what_a_layer_keeps_of_its_batches_is_kept_by_an_epoch():
-    """Moving statistics of a batch normalisation, against Keras' own training of one step."""
-    ours, reference = (
-        keras.Sequential(
-            [
-                keras.Input((12, 12, 1)),
-                keras.layers.BatchNormalization(),
-                keras.layers.Flatten(),
-                keras.layers.Dense(3, "softmax", kernel_initializer="zeros"),
-            ]
-        )
-        for _ in range(2)
+class Extras(keras.layers.Layer):
+    """A loss, a weight that the loss does not depend on, and one that a step may not move."""
+
+    def build(self, input_shape):
+        self.unused = self.add_weight(name="unused", shape=(2,), initializer="ones")
+        self.scale = self.add_weight(shape=(), initializer="ones", constraint=lambda w: 0 * w + 2)
+
+    def call(self, inputs):
+        outputs = self.scale * inputs
+        self.add_loss(0.3 * keras.ops.mean(keras.ops.square(outputs)))
+        return outputs
+
+
+def glorot(seed):
+    return keras.initializers.GlorotUniform(seed)
+
+
+def penalised():
+    """Losses of weights, activities and a layer: a model within the model has one of them."""
+    inner = keras.Input((2, 2, 4))
+    dense = keras.layers.Dense(
+        5,
+        "tanh",
+        kernel_initializer=glorot(1),
+        activity_regularizer=keras.regularizers.L2(0.5),
+        bias_regularizer=keras.regularizers.L1(0.1),
     )
-    images, labels = IMAGES[:4], LABELS[:4]
-    trainer(ours).epoch(*on_device(images, labels), sequence(0))
-    reference.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
-    reference.train_on_batch(images / np.float32(255), labels)
-    for mine, other in zip(ours.get_weights(), reference.get_weights(), strict=True):
-        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-5)
-    assert (ours.layers[0].get_weights()[2] != 0).all()  # the moving mean starts as zero
+    free = FreeConv2D(
+        4, 5, 5, kernel_initializer=glorot(0), kernel_regularizer=keras.regularizers.L1L2(0.1, 0.2)
+    )
+    return [free, keras.Model(inner, dense(inner)), Extras()]
+
+
+def constrained():
+    """Constraints, one of them beside absent connections."""
+    limit = keras.constraints.MaxNorm(0.3, axis=1)
+    free = FreeConv2D(
+        4,
+        5,
+        5,
+        kernel_initializer=glorot(0),
+        kernel_constraint=limit,
+        connection_dropout=0.4,
+        seed=1,
+    )
+    dense = keras.layers.Dense(
+        5,
+        kernel_initializer=glorot(1),
+        kernel_constraint="unit_norm",
+        bias_constraint="non_neg",
+    )
+    return [free, dense]
+
+
+def stateful():
+    """Moving statistics, numbers that are drawn, and a layer that is not trained."""
+    frozen = keras.layers.Dense(5, "tanh", kernel_initializer=glorot(2), trainable=False)
+    return [frozen, keras.layers.BatchNormalization(), keras.layers.Dropout(0.3, seed=7)]
+
+
+def recurrent():
+    """Rows of pixels as words: gradients of an embedding are sparse."""
+    words = keras.layers.Lambda(
+        lambda x: keras.ops.cast(keras.ops.round(7 * x[:, :, 0, 0]), "int32")
+    )
+    return [
+        words,
+        keras.layers.Embedding(10, 3, embeddings_initializer=glorot(3)),
+        keras.layers.LSTM(4, kernel_initializer=glorot(4), recurrent_initializer=glorot(5), seed=8),
+    ]
+
+
+class DenseAdam(keras.optimizers.Adam):
+    """Keras' Adam on the sum over a word's places: on TensorFlow it would square each by itself."""
+
+    def apply(self, grads, trainable_variables=None):
+        dense = [g if g is None else keras.ops.reshape(g, g.shape) for g in grads]
+        super().apply(dense, trainable_variables)
+
+
+@pytest.mark.parametrize("layers", [penalised, constrained, stateful, recurrent])
+def test_a_network_with_all_that_keras_offers_is_trained_as_keras_does(layers):
+    """What an epoch leaves of every variable equals what `fit` leaves, on the same batches."""
+
+    def build():
+        output = keras.layers.Dense(3, "softmax", kernel_initializer=glorot(6))
+        return keras.Sequential(
+            [keras.Input((12, 12, 1)), *layers(), keras.layers.Flatten(), output]
+        )
+
+    ours, reference = build(), build()
+    before = [variable.numpy() for variable in ours.variables]
+    trainer(ours).epoch(*on_device(IMAGES, LABELS), sequence(5))
+    random = keras.random.SeedGenerator(0)
+    reset_random(random, sequence(5))
+    order = np.array(keras.random.shuffle(np.arange(22), seed=random))[:20]
+    reference.compile(
+        DenseAdam(LEARNING_RATE), "sparse_categorical_crossentropy", jit_compile=False
+    )
+    images = IMAGES[order] / np.float32(255)
+    reference.fit(images, LABELS[order], batch_size=4, shuffle=False, verbose=0)
+    for mine, other, start in zip(ours.variables, reference.variables, before, strict=True):
+        np.testing.assert_allclose(mine.numpy(), other.numpy(), rtol=1e-5, atol=ROUNDING)
+        frozen = mine.path.endswith(("unused", "connection_mask")) or not mine.trainable
+        moved = (mine.numpy() != start).any()
+        assert moved or frozen or layers is recurrent
 
 
 def test_weights_read_before_an_epoch_stay_as_they_were():
@@ -225,27 +318,41 @@ def test_a_restored_trainer_goes_on_as_the_first_one_did():
 
 def test_half_precision_computes_in_layers_alone():
     def train(precision):
+        """A network and the slopes of its output layer's kernel, by its only step."""
         with computing_in(precision):
             model = keras.Sequential(
                 [
                     keras.Input((12, 12, 1)),
-                    FreeConv2D(4, 3, 2, kernel_initializer=keras.initializers.GlorotUniform(1)),
+                    FreeConv2D(4, 3, 2, kernel_initializer=glorot(1)),
                     keras.layers.Flatten(),
                     keras.layers.Dense(3, "softmax", kernel_initializer="zeros", dtype="float32"),
                 ]
             )
-            trainer(model).epoch(*on_device(IMAGES, LABELS), sequence(1))
-            return model
+            training = trainer(model)
+            training.epoch(*on_device(IMAGES[:4], LABELS[:4]), sequence(1))
+            # Four weights, the number of steps, and the first moments: a tenth of the slopes.
+            return model, 10 * training.state()[4 + 1 + 2]
 
-    full, half = train("float32"), train("mixed_bfloat16")
+    (full, exact), (half, rounded) = train("float32"), train("mixed_bfloat16")
     assert keras.config.dtype_policy().name == "float32"
     assert [layer.compute_dtype for layer in full.layers] == ["float32"] * 3
     assert [layer.compute_dtype for layer in half.layers] == ["bfloat16"] * 2 + ["float32"]
-    assert {weight.dtype for weight in half.weights} == {"float32"}
-    # 8 bits of precision: alike to a few per cent of the largest weight, but not the same.
-    for exact, rounded in zip(full.get_weights(), half.get_weights(), strict=True):
-        difference = np.abs(exact - rounded).max()
-        assert 0 < difference < 0.1 * np.abs(exact).max()
+    # What Adam made of the weights needs more than 8 bits.
+    kernel = half.layers[-1].kernel
+    assert kernel.dtype == "float32"
+    stored, short = (keras.ops.cast(kernel, dtype) for dtype in ("float32", "bfloat16"))
+    assert (np.array(stored) != np.array(keras.ops.cast(short, "float32"))).mean() > 0.9
+    # All classes are as probable in this step, so that the slopes differ by what the free layer
+    # made of its images alone: 9 products and a bias, summed. At worst all of that is rounded to 8
+    # bits: a pixel and a weight, their product, 8 sums, that with the bias, and the result.
+    free = full.layers[0]
+    free.set_weights([np.abs(weight) for weight in free.get_weights()])
+    terms = np.array(free(IMAGES[:4] / np.float32(255))).reshape(4, -1)
+    errors = np.abs(np.eye(3)[LABELS[:4]] - 1 / 3)
+    bound = ((1 + 2**-8) ** 13 - 1) * terms.T @ errors / 4
+    difference = np.abs(exact - rounded)
+    assert (difference <= bound).all()
+    assert difference.max() > 2**-20
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -261,6 +368,39 @@ def test_a_precision_ends_with_its_block(precision):
     with pytest.raises(ZeroDivisionError):
         fail()
     assert keras.config.dtype_policy().name == before
+
+
+@of_tensorflow
+def test_an_epoch_is_made_of_operations_that_xla_has(monkeypatch):
+    """And gives the same numbers by them, where none are drawn."""
+    import tensorflow as tf
+
+    data, ends = on_device(IMAGES, LABELS), []
+    for by_xla in (False, True):
+        model = small_model(2)
+        training = trainer(model, "rotation", 0.0)
+        monkeypatch.setattr(training, "_order", tf.range)
+        if by_xla:
+            training._epoch = tf.function(training._epoch.python_function, jit_compile=True)
+        ends.append([*training.epoch(*data, sequence(1)), *model.get_weights()])
+    for one, other in zip(*ends, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=ROUNDING)
+
+
+@of_tensorflow
+def test_xla_augments():
+    import tensorflow as tf
+
+    @tf.function(jit_compile=True)
+    def augmented(images, seed):
+        kinds = (*AUGMENTATIONS, *PERTURBATIONS)
+        forms = [(kind, form) for kind in kinds for form in EDGE_NOISE_FORMS]
+        return [augment(images, kind, 0.2, seed, form) for kind, form in forms]
+
+    images = tf.constant(IMAGES / np.float32(255))
+    for result in augmented(images, keras.random.SeedGenerator(1)):
+        assert np.isfinite(result.numpy()).all()
+        assert result.shape == images.shape
 
 
 @of_tensorflow

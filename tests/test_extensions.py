@@ -256,6 +256,18 @@ def test_built_networks_train_with_own_augmentations(write, kind):
         (("Dense(classes", "Dense(classes + 1"), r"\(None, 4\); expected .*\(None, 3\)"),
         (('dtype="float32"', 'dtype="float16"'), "its output is float16; give the last layer"),
         (('if kind == "cnn" else FreeConv2D', ""), "kind='fcn' must have FreeConv2D"),
+        (
+            ("return keras.Model(inputs, outputs)", "return keras.Sequential([FreeConv2D(4, 3)])"),
+            "gives Sequential; expected a keras.Model that knows its input",
+        ),
+        (
+            ("4, 3, activation", "4, 3, dtype='mixed_float16', activation"),
+            "the layer free_conv2d.* computes in float16",
+        ),
+        (
+            ("4, 3, activation", "4, 3, dtype='bfloat16', activation"),
+            "the weight free_conv2d.*kernel is bfloat16; expected float32",
+        ),
     ],
 )
 def test_what_a_network_gives_is_checked(write, change, message):
@@ -263,6 +275,31 @@ def test_what_a_network_gives_is_checked(write, change, message):
     extensions.load(write(BUILT.replace(*change)))
     with pytest.raises(InputError, match=f"network built: .*{message}"):
         build_model("fcn", "built", (9, 9, 1), 3, layers=1)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (
+            "class Own(keras.Model):\n  def train_step(self, data): ...",
+            "Own has a train_step of its",
+        ),
+        (
+            "class Own(keras.Model):\n  def compute_loss(self, **data): ...",
+            "Own has a compute_loss",
+        ),
+        (
+            "class Own(keras.Model):\n  def __init__(self, *ends):\n    super().__init__(*ends)\n"
+            "    self.compile(loss='mse')",
+            r"is compiled; studies train by Adam on the cross-entropy .*: leave compile\(\) out",
+        ),
+    ],
+)
+def test_a_network_that_would_be_trained_in_another_way_is_refused(write, model, message):
+    own = BUILT.replace("keras.Model(inputs, outputs)", "Own(inputs, outputs)")
+    extensions.load(write(f"{model}\n", own))
+    with pytest.raises(InputError, match=f"network built: {message}"):
+        build_model("cnn", "built", (9, 9, 1), 3, layers=1)
 
 
 def test_sizes_must_be_a_network(write):

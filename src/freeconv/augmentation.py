@@ -200,21 +200,33 @@ def rotate(images, degrees):
     """
     _, height, width, _ = _image_shape(images)
     x_centre, y_centre = (width - 1) / 2, (height - 1) / 2
-    angle = degrees * (math.pi / 180.0)
+    angle = ops.reshape(degrees, (-1, 1, 1)) * (math.pi / 180.0)
     cos, sin = ops.cos(angle), ops.sin(angle)
-    zero = ops.zeros_like(cos)
-    # Keras maps output points to input points, so this is the inverse of the rotation wanted:
+    # Where every pixel comes from, so this is the inverse of the rotation wanted:
     # x' = cos x + sin y, y' = -sin x + cos y around the centre, y pointing down.
-    x_offset = x_centre - cos * x_centre - sin * y_centre
-    y_offset = y_centre + sin * x_centre - cos * y_centre
-    transform = ops.stack([cos, sin, x_offset, -sin, cos, y_offset, zero, zero], axis=1)
-    return ops.image.affine_transform(
-        images,
-        transform,
-        interpolation="bilinear",
-        fill_mode="nearest",
-        data_format="channels_last",
-    )
+    x = ops.arange(width, dtype="float32") - x_centre
+    y = ops.arange(height, dtype="float32")[:, None] - y_centre
+    return _interpolate(images, y_centre + cos * y - sin * x, x_centre + cos * x + sin * y)
+
+
+def _interpolate(images, rows, columns):
+    """Returns images of bilinearly interpolated values at rows and columns, (batch, height, width).
+
+    Made of gathering, as XLA has no kernel for TensorFlow's `ops.image.affine_transform`.
+    """
+    _, height, width, channels = _image_shape(images)
+    rows, columns = ops.clip(rows, 0.0, height - 1.0), ops.clip(columns, 0.0, width - 1.0)
+    top, left = ops.floor(rows), ops.floor(columns)
+    down, right = (rows - top)[..., None], (columns - left)[..., None]
+    # Neighbours beyond the last row and column have no weight, but must be there.
+    padded = ops.pad(images, ((0, 0), (0, 1), (0, 1), (0, 0)))
+    pixels = ops.reshape(padded, (-1, channels))
+    start = ops.arange(ops.shape(images)[0])[:, None, None] * (height + 1)
+    place = (start + ops.cast(top, "int32")) * (width + 1) + ops.cast(left, "int32")
+    corners = (0, 1, width + 1, width + 2)
+    a, b, c, d = (ops.take(pixels, place + corner, axis=0) for corner in corners)
+    upper, lower = a + right * (b - a), c + right * (d - c)
+    return upper + down * (lower - upper)
 
 
 def add_noise(images, level, seed):

@@ -1,7 +1,5 @@
 """The networks of the paper's Table A.2, with ordinary or free convolutions."""
 
-from dataclasses import dataclass, replace
-
 import keras
 import numpy as np
 
@@ -9,6 +7,7 @@ from freeconv.errors import InputError
 from freeconv.extensions import builds_model, own_network
 from freeconv.layers import GLOROT_FANS, ConnectionMask, FreeConv2D
 from freeconv.layers.checks import degree_of_sharing
+from freeconv.networks import NETWORKS, Convolution, Network, check_sizes, first_convolutions
 
 __all__ = [
     "KINDS",
@@ -23,47 +22,6 @@ __all__ = [
 
 KINDS = ("cnn", "fcn")
 VCP_KINDS = ("kernel", "input")
-
-
-@dataclass(frozen=True)
-class Convolution:
-    """A square convolution with valid padding.
-
-    Attributes:
-        kernel_size: int, rows and columns of the kernel.
-        filters: int, number of filters.
-        stride: int, step along rows and columns.
-    """
-
-    kernel_size: int
-    filters: int
-    stride: int
-
-    def output_size(self, size):
-        """Returns the rows (or columns) of the output for `size` rows (or columns) of input."""
-        return (size - self.kernel_size) // self.stride + 1
-
-
-@dataclass(frozen=True)
-class Network:
-    """Convolutions, a dense hidden layer and a softmax output.
-
-    Attributes:
-        convolutions: tuple of `Convolution`, from the input on.
-        hidden: int, units of the dense hidden layer.
-    """
-
-    convolutions: tuple[Convolution, ...]
-    hidden: int
-
-
-# Table A.2.
-NETWORKS = {
-    "mnist": Network((Convolution(3, 32, 2), Convolution(3, 64, 2), Convolution(3, 128, 1)), 1024),
-    "cifar10": Network(
-        (Convolution(5, 64, 2), Convolution(5, 128, 2), Convolution(3, 256, 1)), 1024
-    ),
-}
 
 
 def build_model(
@@ -139,7 +97,7 @@ def build_model(
             )
         return _build_by(own, network, kind, tuple(input_shape), classes, layers, seed)
     network = _network(network, layers)
-    _check_sizes(network, input_shape)
+    check_sizes(network, input_shape)
 
     inputs = keras.Input(tuple(input_shape), name="image")
     x = inputs
@@ -190,8 +148,11 @@ def _build_by(function, name, kind, input_shape, classes, layers, seed):
     # Initializers without a seed draw theirs from here.
     keras.utils.set_random_seed(seed)
     model = function(kind, input_shape, classes, layers)
-    if not isinstance(model, keras.Model):
-        raise InputError(f"network {name}: gives {type(model).__name__}; expected a keras.Model")
+    if not isinstance(model, keras.Model) or not hasattr(model, "input_shape"):
+        raise InputError(
+            f"network {name}: gives {type(model).__name__}; expected a keras.Model that knows its "
+            "input, keras.Model(inputs, outputs) or keras.Sequential that begins with keras.Input"
+        )
     shapes = (model.input_shape, model.output_shape)
     if shapes != ((None, *input_shape), (None, classes)):
         raise InputError(
@@ -208,7 +169,34 @@ def _build_by(function, name, kind, input_shape, classes, layers, seed):
             f"network {name}: kind={kind!r} must {'not ' if kind == 'cnn' else ''}have FreeConv2D "
             "among its layers"
         )
+    _check_training(model, name)
     return model
+
+
+def _check_training(model, name):
+    """Raises InputError where a model asks to be trained in another way than studies train."""
+    by_adam = "studies train by Adam on the cross-entropy and the losses of the layers"
+    for method in ("compute_loss", "fit", "train_on_batch", "train_step"):
+        if getattr(type(model), method) is not getattr(keras.Model, method):
+            raise InputError(
+                f"network {name}: {type(model).__name__} has a {method} of its own; {by_adam} "
+                "(regularizers, add_loss): leave it out"
+            )
+    if model.compiled:
+        raise InputError(f"network {name}: is compiled; {by_adam}: leave compile() out")
+    for variable in model.trainable_variables:
+        kind = "a scale of float8" if variable.overwrite_with_gradient else variable.dtype
+        if kind != "float32":
+            raise InputError(
+                f"network {name}: the weight {variable.path} is {kind}; expected float32, in which "
+                "Adam computes (weights of layers of mixed_bfloat16 are)"
+            )
+    for layer in model._flatten_layers():
+        if layer.compute_dtype == "float16":
+            raise InputError(
+                f"network {name}: the layer {layer.name} computes in float16, whose gradients "
+                "vanish unless losses are scaled; expected float32 or mixed_bfloat16"
+            )
 
 
 def _convolution_layer(kind, convolution, name, free, seed):
@@ -244,11 +232,7 @@ def _seed(seed, name):
 def _network(network, layers):
     if not isinstance(network, Network):
         network = _network_by_name(network)
-    count = len(network.convolutions)
-    layers = count if layers is None else layers
-    if not 1 <= layers <= count:
-        raise InputError(f"`layers` must be from 1 to {count}. Received: layers={layers!r}.")
-    return replace(network, convolutions=network.convolutions[:layers])
+    return first_convolutions(network, layers)
 
 
 def _network_by_name(name):
@@ -279,21 +263,3 @@ def _check_sharing(sharing, kind):
             "`sharing` other than 1 is a property of free convolutions, kind='fcn'. Received: "
             f"sharing={sharing!r} and kind={kind!r}."
         )
-
-
-def _check_sizes(network, input_shape):
-    """Raises InputError where the image, or what is left of it, is smaller than a kernel."""
-    if len(input_shape) != 3:
-        raise InputError(
-            "`input_shape` must be (rows, columns, channels). "
-            f"Received: input_shape={tuple(input_shape)}."
-        )
-    rows, columns, _ = input_shape
-    for number, convolution in enumerate(network.convolutions, start=1):
-        if min(rows, columns) < convolution.kernel_size:
-            raise InputError(
-                f"Images of {input_shape[0]} x {input_shape[1]} are too small for the network: "
-                f"layer 'conv{number}' has a kernel of {convolution.kernel_size} x "
-                f"{convolution.kernel_size} and receives {rows} x {columns}."
-            )
-        rows, columns = convolution.output_size(rows), convolution.output_size(columns)

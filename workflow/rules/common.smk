@@ -217,11 +217,16 @@ def trial_of(wildcards):
 
 
 def fold_settings(wildcards):
-    """How images are assigned to folds, as arguments of its script."""
+    """How images are assigned to folds, and what must fit them, as arguments of its script."""
     words = []
     for name, value in STUDY.folds_of(wildcards.dataset).items():
         words += [f"--{name}", str(value)]
     words += ["--local", local_content(wildcards.dataset)]
+    training = STUDY.datasets[wildcards.dataset]
+    words += ["--batch-size", str(training.batch_size)]
+    # The sizes of an extension's network are known once it is built.
+    if not STUDY.extension_for(training.network):
+        words += ["--network", training.network, "--layers", str(training.layers)]
     return shlex.join(words)
 
 

@@ -124,8 +124,18 @@ def inputs_by_state(state, wildcards):
 
 
 def training_inputs(wildcards):
-    """What a cell is trained on."""
-    return inputs_by_state(state_of_cell(cell_of(wildcards)), wildcards)
+    """What a cell is trained on; before it, networks of an extension are built once.
+
+    Only then is it known whether they take these images.
+    """
+    state = state_of_cell(cell_of(wildcards))
+    inputs = inputs_by_state(state, wildcards)
+    if state.word != VALID and STUDY.extension_for(
+        STUDY.datasets[wildcards.dataset].network
+    ):
+        networks = "results/{study}/networks/{dataset}.parquet"
+        inputs["networks"] = networks.format(**wildcards)
+    return inputs
 
 
 def trial_inputs(wildcards):

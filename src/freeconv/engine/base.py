@@ -32,6 +32,9 @@ class Measurement(NamedTuple):
 class BaseTrainer(ABC):
     """Trains a network by Adam (paper, section A.3), one compiled epoch at a time.
 
+    What is made smaller is the mean cross-entropy plus the sum of `model.losses` (regularizers of
+    weights and of activities, `add_loss`); constraints hold after every step. As in `fit` of Keras.
+
     Args:
         model: `keras.Model` of softmax outputs.
         learning_rate: of Adam; its other parameters are Keras' defaults.
@@ -58,8 +61,9 @@ class BaseTrainer(ABC):
             seed: `numpy.random.SeedSequence` of the order and the augmentation.
 
         Returns:
-            (loss, accuracy): means over the images that were trained on, as
-            they were seen.
+            (loss, accuracy): mean cross-entropy, without the other losses, and
+            share of correct ones, of the images that were trained on, as they
+            were seen.
         """
         reset_random(self._random, seed)
         loss, accuracy = self._epoch(images, labels)
@@ -104,10 +108,18 @@ class BaseTrainer(ABC):
         return augment(scale_pixels(images), kind, level, self._random, edge_noise)
 
     def _outcome(self, images, labels):
-        """Mean loss of a batch of seen images, and how many of them are correct."""
+        """What a batch of seen images is trained on.
+
+        Returns:
+            (total, loss, correct): the loss that a step reduces, the mean cross-entropy in it, and
+            how many images are correct.
+        """
         probabilities = self._model(images, training=True)
         correct = ops.sum(ops.cast(is_correct(labels, probabilities), "int32"))
-        return ops.mean(cross_entropy(labels, probabilities)), correct
+        loss = ops.mean(cross_entropy(labels, probabilities))
+        # Those of this call: Keras forgets the last ones when the model is called.
+        added = [ops.sum(ops.cast(value, "float32")) for value in self._model.losses]
+        return sum(added, loss), loss, correct
 
 
 class BaseEvaluator(ABC):

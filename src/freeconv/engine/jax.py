@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
+from keras import ops
 
 from freeconv.engine.base import BaseEvaluator, BaseTrainer
 
@@ -42,14 +43,21 @@ class Trainer(BaseTrainer):
     def _step(self, state, batch, images, labels):
         trained, adam, kept = state
         slopes = jax.value_and_grad(self._loss, has_aux=True)
-        (loss, (correct, kept)), gradients = slopes(trained, kept, images[batch], labels[batch])
+        (_, (loss, correct, kept)), gradients = slopes(trained, kept, images[batch], labels[batch])
         trained, adam = step_adam(trained, gradients, adam, self._learning_rate)
-        return (trained, adam, kept), (loss, correct)
+        return (self._constrained(trained, kept), adam, kept), (loss, correct)
 
     def _loss(self, trained, kept, images, labels):
         with _using(self._trained + self._kept, trained + kept) as scope:
-            loss, correct = self._outcome(self._seen(images), labels)
-            return loss, (correct, [scope.get_current_value(variable) for variable in self._kept])
+            total, loss, correct = self._outcome(self._seen(images), labels)
+            kept = [scope.get_current_value(variable) for variable in self._kept]
+        return total, (loss, correct, kept)
+
+    def _constrained(self, trained, kept):
+        # In a scope, as a constraint may read other variables.
+        with _using(self._trained + self._kept, trained + kept):
+            held = [v.constraint(v) if v.constraint else v for v in self._trained]
+            return [ops.convert_to_tensor(value) for value in held]
 
 
 class Evaluator(BaseEvaluator):
@@ -156,7 +164,7 @@ def matrix_products(tf32):
 
 def _using(variables, values):
     """A scope in which variables have other values, and their changes stay in it."""
-    return keras.StatelessScope(list(zip(variables, values, strict=True)))
+    return keras.StatelessScope(list(zip(variables, values, strict=True)), collect_losses=True)
 
 
 def _values(variables):

@@ -46,8 +46,8 @@ class Trainer(BaseTrainer):
     def _step(self, images, labels):
         images = self._seen(images)
         with tf.GradientTape() as tape:
-            loss, correct = self._outcome(images, labels)
-        self._optimizer.apply(tape.gradient(loss, self._model.trainable_variables))
+            total, loss, correct = self._outcome(images, labels)
+        self._optimizer.apply(tape.gradient(total, self._model.trainable_variables))
         return loss, correct
 
 
@@ -100,7 +100,10 @@ class FusedAdam:
         return [self._steps, *first, *second]
 
     def apply(self, gradients):
-        """Change the variables by one step along their gradients."""
+        """Change the variables by one step along their gradients, and hold their constraints.
+
+        A variable without a gradient, `None`, stays as it is.
+        """
         steps = self._steps.assign_add(1.0)
         powers = {
             "beta1_power": self._constants["beta1"] ** steps,
@@ -109,14 +112,19 @@ class FusedAdam:
         for variable, m, v, gradient in zip(
             self._variables, *self._moments, gradients, strict=True
         ):
+            if gradient is None:
+                continue
             tf.raw_ops.ResourceApplyAdam(
                 var=variable.value.handle,
                 m=m.handle,
                 v=v.handle,
-                grad=gradient,
+                # Dense: that of an embedding has the rows that were looked up.
+                grad=tf.convert_to_tensor(gradient),
                 **powers,
                 **self._constants,
             )
+            if variable.constraint is not None:
+                variable.assign(variable.constraint(variable))
 
 
 @contextmanager
