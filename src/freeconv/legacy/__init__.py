@@ -7,9 +7,9 @@ tf_keras is needed here.
 import os
 
 from freeconv.conversion import CONVOLUTION_ARGUMENTS
+from freeconv.layers import legacy_hard_sigmoid
 from freeconv.legacy import settings
 from freeconv.legacy.files import read_layers
-from freeconv.legacy.settings import legacy_hard_sigmoid
 from freeconv.legacy.structure import LegacyLayer, Node, nodes_of
 
 __all__ = ["from_locally_connected", "legacy_hard_sigmoid", "load_locally_connected"]

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+from keras.src.models.functional import Functional
 
 from freeconv.layers.base import BaseFreeConv
 from freeconv.legacy import kernels, settings
@@ -181,15 +182,16 @@ def nodes_of(model, layers):
 def _inside(node):
     """Returns pairs of the layers with weights inside a layer, and the legacy ones."""
     layer, config = node.layer, node.legacy.config
-    children = [child for child in _layers(layer) if child.weights]
+    parts = [(child, LegacyLayer(None, {})) for child in _layers(layer) if child.weights]
     if settings.says_nothing(config):
-        return [(child, LegacyLayer(None, {})) for child in children]
+        return parts
     _check_parts(layer, config, node.path)
     if "layers" in config:
         return _paired(layer, [LegacyLayer.of(each) for each in config["layers"]], node.path)
     legacy = [LegacyLayer.of(each) for each in _wrapped(layer, config)]
-    if not legacy:  # parts of the layer, of which its configuration says all
-        legacy = [LegacyLayer(None, {})] * len(children)
+    if not legacy:
+        return parts  # of which the configuration of the layer says all
+    children = _layers(layer)
     if len(legacy) != len(children):
         raise _other_number(node.path, len(legacy), len(children))
     return list(zip(children, legacy, strict=True))
@@ -197,7 +199,7 @@ def _inside(node):
 
 def _check_parts(layer, config, path):
     """Raises ValueError where one layer is made of layers, or wraps one, and the other does not."""
-    graph = isinstance(layer, keras.Sequential) or type(layer).__name__ == "Functional"
+    graph = isinstance(layer, (keras.Sequential, Functional))
     wrapper = isinstance(layer, (keras.layers.Wrapper, keras.layers.Bidirectional))
     if graph:
         alike = "layers" in config
@@ -278,7 +280,7 @@ def _check_weightless(layers, legacy, path):
         ours = [layer for layer in layers if name in (None, type(layer).__name__)]
         theirs = [each for each in legacy if each.class_name == name]
         for layer, each in zip(ours, theirs, strict=False) if len(ours) == len(theirs) else ():
-            settings.check_alike(layer, name, each.config, f"{path}/{layer.name}")
+            Node.of(layer, each, f"{path}/")
     ours = [layer.activation for layer in layers if hasattr(layer, "activation")]
     theirs = [each.config["activation"] for each in legacy if "activation" in each.config]
     ours = [each for each in ours if each is not keras.activations.linear]
@@ -288,8 +290,7 @@ def _check_weightless(layers, legacy, path):
             f"'{path}' must have the activations of the legacy model in its layers without "
             f"weights. Received: {list(map(settings.activation_name, ours))}, of the legacy model "
             f"{list(map(settings.activation_name, theirs))}."
-            + settings.HARD_SIGMOID
-            * ("hard_sigmoid" in theirs)
+            f"{settings.HARD_SIGMOID * ('hard_sigmoid' in theirs)}"
         )
 
 
