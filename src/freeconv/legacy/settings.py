@@ -23,14 +23,22 @@ _LABELS = {"name", "trainable", "dtype"}
 _UNCHECKED = {
     *_LABELS,
     *("seed", "rate", "dropout", "recurrent_dropout", "noise_shape", "stddev", "l1", "l2"),
-    *("momentum", "renorm", "synchronized", "implementation", "unroll", "attention_axes"),
+    *(
+        "momentum",
+        "renorm",
+        "unit_forget_bias",
+        "synchronized",
+        "implementation",
+        "unroll",
+        "attention_axes",
+    ),
     *("function", "arguments", "mask", "output_shape", "sparse", "batch_size"),
     *("layer", "backward_layer", "layers", "cell", "cells", "input_layers", "output_layers"),
 }
 _UNCHECKED_ENDS = ("_initializer", "_regularizer", "_constraint")
 
-# `None` in their place means that they were learnt from data, and are not in the configuration.
-_LEARNT = {"vocabulary", "idf_weights", "bin_boundaries", "mean", "variance"}
+# `None` in their place means that they were learnt from data, or that a global setting decided.
+_LEFT_OPEN = {"vocabulary", "idf_weights", "bin_boundaries", "mean", "variance", "data_format"}
 
 _RENAMED = {"alpha": "negative_slope", "theta": "threshold"}
 _RENAMED_CLASSES = {
@@ -281,7 +289,7 @@ def _check_settings(layer, config, path):
     for name, value in config.items():
         name = _RENAMED.get(name, name) if name not in own else name
         checked = name in own and name not in _UNCHECKED and not name.endswith(_UNCHECKED_ENDS)
-        if not checked or "activation" in name or (value is None and name in _LEARNT):
+        if not checked or "activation" in name or (value is None and name in _LEFT_OPEN):
             continue
         same = _same_axes(value, own[name], layer) if name == "axis" else _same(value, own[name])
         if not same:
