@@ -294,12 +294,18 @@ FIRST = {"data_format": "channels_first", "use_bias": True}
         ({**SPARSE, "kernel_constraint": "non_neg", "kernel_regularizer": L1L2}, None),
         ({**FIRST, "bias_constraint": "non_neg", "bias_regularizer": "l2"}, None),
         ({**SPARSE, "kernel_constraint": UNIT_NORM}, "kernel_constraint"),
-        ({**SPARSE, "kernel_constraint": "max_norm"}, "kernel_constraint"),
+        (
+            {**SPARSE, "kernel_constraint": {"class_name": "MaxNorm", "config": {}}},
+            "kernel_constraint",
+        ),
+        ({"implementation": None, "kernel_constraint": UNIT_NORM}, "kernel_constraint"),
         ({**FIRST, "bias_constraint": UNIT_NORM}, "bias_constraint"),
     ],
 )
 def test_constraints_keep_their_meaning(changes, refused):
     config = {**CONFIG, **changes}
+    if config["implementation"] is None:  # known by the kernel's axes alone
+        del config["implementation"]
     weights = [KERNEL.ravel() if "implementation" in changes else KERNEL]
     weights += [np.zeros((6, 2))] * config["use_bias"]
     shape = (None, 3, 8) if config["data_format"] == "channels_first" else (None, 8, 3)

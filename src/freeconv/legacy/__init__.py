@@ -10,6 +10,7 @@ from freeconv.conversion import CONVOLUTION_ARGUMENTS
 from freeconv.layers import legacy_hard_sigmoid
 from freeconv.legacy import settings
 from freeconv.legacy.files import read_layers
+from freeconv.legacy.kernels import implementation_of
 from freeconv.legacy.structure import LegacyLayer, Node, nodes_of
 
 __all__ = ["from_locally_connected", "legacy_hard_sigmoid", "load_locally_connected"]
@@ -59,6 +60,7 @@ def from_locally_connected(config, weights, input_shape):
     layer.build(tuple(input_shape))
     node = Node(layer, legacy, layer.name, trainable=True)
     node.take(legacy.weights, saved=False)
+    settings.check_axes(layer, implementation_of(layer, legacy.config, legacy.weights[0]))
     node.assign()
     return layer
 

@@ -25,7 +25,7 @@ def converted(layer, config, weights):
     """
     forms = {1: _from_patches, 2: _from_dense, 3: _from_sparse}
     kernel, *bias = map(np.asarray, weights)
-    implementation = config.get("implementation", _implementation(kernel, layer))
+    implementation = implementation_of(layer, config, kernel)
     if implementation not in forms:
         raise ValueError(
             f"`implementation` must be one of {tuple(forms)}. Received: "
@@ -35,10 +35,11 @@ def converted(layer, config, weights):
     return [kernel, *(_bias(values, layer) for values in bias)]
 
 
-def _implementation(kernel, layer):
+def implementation_of(layer, config, kernel):
+    """Returns which of the three implementations a kernel is of; arguments as in `converted`."""
     rank = len(layer.axes)
-    matching = [number for number, axes in _KERNEL_AXES.items() if axes(rank) == kernel.ndim]
-    return matching[0] if matching else 1
+    by_axes = [number for number, axes in _KERNEL_AXES.items() if axes(rank) == np.ndim(kernel)]
+    return config.get("implementation", by_axes[0] if by_axes else 1)
 
 
 def _from_patches(kernel, layer):

@@ -90,8 +90,7 @@ def free_layer(class_name, config, names):
         names: names of the arguments that both layers have.
 
     Raises:
-        ValueError: for a configuration of another layer, and for constraints and regularizers that
-            would mean something else.
+        ValueError: for a configuration of another layer.
     """
     sizes = config.get("kernel_size")
     rank = len(sizes) if isinstance(sizes, (list, tuple)) else None
@@ -109,15 +108,17 @@ def free_layer(class_name, config, names):
     for key in ("kernel_initializer", "bias_initializer"):
         if key in arguments:
             arguments[key] = _initializer(arguments[key])
-    layer = free(**arguments)
-    _check_axes(layer, config.get("implementation", 1))
-    return layer
+    return free(**arguments)
 
 
-def _check_axes(layer, implementation):
+def check_axes(layer, implementation):
     """Raises ValueError for constraints and regularizers whose axes were others.
 
     A kernel of implementation 1, and a bias of channels last, have those of a free convolution.
+
+    Args:
+        layer: the free convolution that has those of a legacy layer.
+        implementation: 1 to 3, the legacy layer's.
     """
     other = {
         "kernel": implementation != 1,

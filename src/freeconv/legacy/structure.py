@@ -275,8 +275,7 @@ def _check_weightless(layers, legacy, path):
     There may be other ones, and more or fewer of those that make no difference: what is compared
     are layers of one class, where there are as many of them, and all activations.
     """
-    classes = {each.class_name for each in legacy}
-    for name in classes:
+    for name in dict.fromkeys(each.class_name for each in legacy):
         ours = [layer for layer in layers if name in (None, type(layer).__name__)]
         theirs = [each for each in legacy if each.class_name == name]
         for layer, each in zip(ours, theirs, strict=False) if len(ours) == len(theirs) else ():
