@@ -128,6 +128,51 @@ def test_models_compute_alike(tmp_path, build, implementation, form):
     assert_equal_to_largest(numpy(model(images)), legacy(images).numpy(), 1e-4)
 
 
+def random_plan(rng, depth=0):
+    """Kinds of layers, lists of them for models inside, each with whether it is trained."""
+    kinds = ["local", "normal", "dense", "inside" if depth < 3 else "local"]
+    drawn = rng.choice(kinds, size=rng.integers(2, 4))
+    return [
+        (random_plan(rng, depth + 1) if kind == "inside" else str(kind), bool(rng.random() < 0.6))
+        for kind in drawn
+    ]
+
+
+def planned(library, plan, steps, frozen):
+    """A model of a plan, for sequences of 2 channels; `frozen` where the plan is heeded."""
+    k, inputs = library.layers, library.Input((steps, 2))
+    outputs = inputs
+    for kind, trainable in plan:
+        if isinstance(kind, list):
+            layer = planned(library, kind, outputs.shape[1], frozen)
+        elif kind == "local":
+            layer = library.local1d(2, 2, activation="tanh")
+        else:
+            layer = k.BatchNormalization() if kind == "normal" else k.Dense(2)
+        layer.trainable = trainable or not frozen
+        outputs = layer(outputs)
+    return library.Model(inputs, outputs)
+
+
+@pytest.mark.parametrize("form", ["layers", "file"])
+@pytest.mark.parametrize("seed", range(5))
+def test_random_models_compute_alike(tmp_path, seed, form):
+    """Models in models, whatever of them was frozen, also inside a wrapper."""
+    plan = random_plan(np.random.default_rng(seed))
+
+    def build(library, frozen=True):
+        model = planned(library, plan, 20, frozen)
+        if seed % 2:
+            return model
+        inputs = library.Input((2, 20, 2))
+        return library.Sequential([inputs, library.layers.TimeDistributed(model)])
+
+    legacy, model = filled(build, 1, seed), build(TODAY, frozen=False)
+    load_locally_connected(model, source(legacy, form, tmp_path))
+    images = random_array((2, *legacy.input_shape[1:]), seed=5)
+    assert_equal_to_largest(numpy(model(images)), legacy(images).numpy(), 1e-4)
+
+
 def test_layers_are_paired_by_name():
     """Where names agree, although Keras lists the branches in the other order."""
     inputs = keras.Input((7, 3))
