@@ -11,10 +11,10 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 PYTHON_FILES := benchmarks docs/mkdocs_hooks.py scripts src tests
 
-.PHONY: help demo study status report test bench docs lint format lock clean
+.PHONY: help demo study status report test test-lowest test-layer bench docs lint format lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 demo: STUDY = config/demo.yaml
 demo: study ## Train the demo, a study of embedded digits; ends with tables and figures
@@ -34,6 +34,12 @@ report: $(VENV)/workflow ## Write the report of STUDY, once it has run, report.h
 test: lint ## Linters, unit tests, and a small study through the whole workflow
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
+test-lowest: ## Tests of the layer on the lowest versions that pyproject.toml allows
+	@$(MAKE) --no-print-directory VENV=$(VENV)-lowest test-layer
+
+test-layer: $(VENV)/lowest
+	$(BIN)/python -m pytest tests/test_layers.py tests/test_conversion.py tests/test_legacy_cases.py tests/test_backends.py tests/test_distances.py tests/test_engine.py
+
 bench: $(VENV)/bench ## Measure speed against peers; BENCH_OPTIONS="--quick" and others
 	PYTHONPATH=src $(BIN)/python -m benchmarks $(BENCH_OPTIONS)
 
@@ -51,24 +57,26 @@ format: $(VENV)/test ## Put every file into its standard form
 	$(BIN)/ruff format $(PYTHON_FILES)
 	$(BIN)/snakefmt Snakefile workflow
 
-lock: ## Pin the newest versions that pyproject.toml allows (then adapt envs/)
+lock: ## Pin the newest versions that pyproject.toml allows, and the lowest (then adapt envs/)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile $(UV_OPTIONS) --group workflow --output-file requirements/workflow.txt pyproject.toml
 	$(BIN)/uv pip compile $(UV_OPTIONS) --group docs --constraint requirements/workflow.txt --output-file requirements/docs.txt
 	$(BIN)/uv pip compile $(UV_OPTIONS) --group test --constraint requirements/workflow.txt --constraint requirements/docs.txt --output-file requirements/test.txt pyproject.toml
 	$(BIN)/uv pip compile $(UV_OPTIONS) --group bench --constraint requirements/workflow.txt --output-file requirements/bench.txt pyproject.toml
+	$(BIN)/uv pip compile $(UV_OPTIONS) --resolution lowest-direct --group layer --output-file requirements/lowest.txt pyproject.toml
 lock: UV_OPTIONS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 clean: ## Remove the environment; results stay
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-lowest
 
 # Stamps of what is installed; a changed lock file installs anew.
 $(VENV)/workflow: requirements/workflow.txt
 $(VENV)/test: requirements/test.txt
 $(VENV)/bench: requirements/bench.txt
 $(VENV)/docs: requirements/docs.txt
-$(VENV)/workflow $(VENV)/test $(VENV)/bench $(VENV)/docs:
+$(VENV)/lowest: requirements/lowest.txt
+$(VENV)/workflow $(VENV)/test $(VENV)/bench $(VENV)/docs $(VENV)/lowest:
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP_INSTALL) --requirement requirements/$(@F).txt
 	touch $@

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from forks import run_snakemake
 
 from freeconv.study import Study
 
@@ -67,16 +68,8 @@ def snakemake():
     """
 
     def run(directory, *arguments, snakefile=ROOT / "Snakefile"):
-        command = [sys.executable, "-m", "snakemake", "--snakefile", snakefile]
-        command += ["--directory", directory, "--cores", "2", *arguments]
-        return subprocess.run(
-            list(map(str, command)),
-            env={**os.environ, "PATH": os.defpath},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
+        words = ["--snakefile", snakefile, "--directory", directory, "--cores", "2", *arguments]
+        return run_snakemake(list(map(str, words)), {**os.environ, "PATH": os.defpath})
 
     return run
 

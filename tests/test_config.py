@@ -5,7 +5,7 @@ import re
 import pytest
 from conftest import ROOT
 
-from freeconv.config import check_config, read_yaml
+from freeconv.config import check_config, expand_paths, override, read_yaml
 from freeconv.errors import InputError
 
 STUDIES = sorted(path for path in ROOT.glob("config/*.yaml") if path.name != "datasets.yaml")
@@ -210,3 +210,49 @@ def test_keys_that_are_no_text_are_shown(read_config, schema):
     config["seed"] = config["folds"]
     with pytest.raises(InputError, match=r"seed: \{.*\} is not allowed"):
         check_config(config, schema)
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("key=true", True),
+        ("key=null", None),
+        ("key=", None),
+        ("key=3", 3),
+        ("key=1e5", "1e5"),
+        ("key=a=b: c: d", "a=b: c: d"),
+        ("key=[0, 0.5]", [0, 0.5]),
+    ],
+)
+def test_values_of_the_command_line_are_yaml(word, value):
+    config = {"key": "before", "other": {"a": 1}}
+    assert override(config, [word]) == {"key": value, "other": {"a": 1}}
+    assert override(config, ["other={b: 2}", word])["other"] == {"a": 1, "b": 2}
+    assert config["key"] == "before"
+
+
+def test_the_home_folder_in_paths(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    config = {
+        "mirror": "~/data",
+        "extension": "~/own.py",
+        "study": "~",
+        "sources": {
+            "a": {"path": "~/a.npz", "urls": ["https://host//~/b"]},
+            "b": {"files": {"images": {"path": "~/i"}, "labels": {"name": "~"}, "wrong": "~/w"}},
+            "c": None,
+        },
+    }
+    expanded = expand_paths(config)
+    assert (expanded["mirror"], expanded["extension"], expanded["study"]) == (
+        "/home/me/data",
+        "/home/me/own.py",
+        "~",
+    )
+    assert expanded["sources"]["a"] == {"path": "/home/me/a.npz", "urls": ["https://host//~/b"]}
+    assert expanded["sources"]["b"]["files"] == {
+        "images": {"path": "/home/me/i"},
+        "labels": {"name": "~"},
+        "wrong": "~/w",
+    }
+    assert expand_paths({"mirror": "https://host//a", "sources": 3})["mirror"] == "https://host//a"

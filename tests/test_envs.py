@@ -1,9 +1,11 @@
 import re
+import tomllib
 
 import pytest
 import yaml
 from packaging.markers import Marker
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)(?: ; (?P<marker>.+?))? \\$", re.M)
 
@@ -44,7 +46,17 @@ def test_lock_files_pin_the_same_versions(root, part, whole):
     assert pinned.items() <= read_lock(root / f"requirements/{whole}.txt", "3.11").items()
 
 
-@pytest.mark.parametrize("name", ["workflow", "docs", "test", "bench"])
+@pytest.mark.parametrize("name", ["keras", "tensorflow", "numpy", "jax"])
+def test_the_lowest_versions_are_those_that_are_allowed(root, name):
+    project = tomllib.loads((root / "pyproject.toml").read_text())
+    listed = [*project["project"]["dependencies"], *project["dependency-groups"]["layer"]]
+    (allowed,) = (item for item in map(Requirement, listed) if item.name == name)
+    (lowest,) = (bound.version for bound in allowed.specifier if bound.operator == ">=")
+    pinned = read_lock(root / "requirements/lowest.txt", "3.11")[name]
+    assert Version(pinned) == Version(lowest)
+
+
+@pytest.mark.parametrize("name", ["workflow", "docs", "test", "bench", "lowest"])
 def test_every_pin_has_hashes_and_no_address(root, name):
     text = (root / f"requirements/{name}.txt").read_text()
     assert "://" not in text

@@ -1,8 +1,10 @@
 """A small study through the whole workflow, and what the workflow refuses."""
 
+import hashlib
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -215,6 +217,49 @@ def test_the_paper_is_920_training_jobs(snakemake, tmp_path):
     run = snakemake(tmp_path, "train", "--dry-run", "--quiet", "rules")
     counts = dict(re.findall(r"^(\w+) +(\d+)$", run.stdout, re.MULTILINE))
     assert (counts["train_cell"], counts["folds"], counts["prepare"]) == ("920", "2", "2")
+
+
+def test_the_paper_s_study_takes_single_values_of_the_command_line(snakemake, tmp_path):
+    """It is read exactly when no file is named; its name may be another one."""
+    words = ("keep_models=true", "vcp=null", "study=mine", "folds={run: [0]}")
+    run = snakemake(tmp_path, "train", "--dry-run", "--config", *words)
+    assert run.returncode == 0, run.stdout
+    jobs = set(re.findall(r"results/(mine/cells/\S+)/history.parquet", run.stdout))
+    assert len(jobs) == 2 * (1 + 40) * 2
+    assert not [job for job in jobs if "vcp-0/" not in job]
+
+
+def test_a_study_without_a_name_is_not_mixed_with_the_paper_s(root, snakemake, tmp_path):
+    study = yaml.safe_load((root / "tests/smoke.yaml").read_text())
+    del study["study"]
+    (tmp_path / "nameless.yaml").write_text(yaml.safe_dump(study))
+    run = snakemake(tmp_path, "--configfile", tmp_path / "nameless.yaml", "--dry-run")
+    assert run.returncode != 0
+    assert f"{tmp_path}/nameless.yaml: study: missing; this key is required" in run.stdout
+    assert run.stdout.count("missing") == 1
+
+
+def test_another_address_is_no_other_file(snakemake, tmp_path):
+    """What was downloaded stays when the mirror is gone, even where it is asked for again."""
+    (tmp_path / "mirror/mini").mkdir(parents=True)
+    (tmp_path / "mirror/mini/a.npz").write_bytes(b"content")
+    digest = hashlib.sha256(b"content").hexdigest()
+    archive = f"{{name: a.npz, sha256: {digest}}}"
+    source = f"sources={{mini: {{format: npz, files: {{archive: {archive}}}}}}}"
+    target, file = "data/raw/mini/a.npz", tmp_path / "data/raw/mini/a.npz"
+    run = snakemake(tmp_path, target, "--config", source, f"mirror={tmp_path}/mirror")
+    assert run.returncode == 0, run.stdout
+    shutil.rmtree(tmp_path / "mirror")
+    for mirror in ("null", f"{tmp_path}/./mirror/", "~/elsewhere"):
+        run = snakemake(tmp_path, target, "--dry-run", "--config", source, f"mirror={mirror}")
+        assert "Nothing to be done" in run.stdout
+    again = ("--forcerun", "download", "--config", source)
+    assert snakemake(tmp_path, target, *again).returncode == 0
+    assert file.read_bytes() == b"content"
+    file.write_bytes(b"damaged")
+    run = snakemake(tmp_path, target, *again)
+    assert run.returncode != 0
+    assert file.read_bytes() == b"damaged"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from pathlib import Path
@@ -82,6 +83,53 @@ def merge(base, study):
         both = isinstance(value, dict) and isinstance(base.get(key), dict)
         merged[key] = merge(base[key], value) if both else value
     return merged
+
+
+def override(config, words):
+    """The configuration that values of the command line make of another one.
+
+    Args:
+        config: mapping.
+        words: texts `key=value`, values in YAML: `true` and `null` are what they are in a file.
+            Mappings are merged, as `merge` does.
+
+    Example:
+        >>> override({"folds": {"count": 5, "run": [0]}}, ["folds={run: [1]}", "mirror=null"])
+        {'folds': {'count': 5, 'run': [1]}, 'mirror': None}
+    """
+    for word in words:
+        key, _, text = word.partition("=")
+        try:
+            value = _parse_yaml("--config", text)
+        except InputError:
+            value = text
+        config = merge(config, {key: value})
+    return config
+
+
+def expand_paths(config):
+    """A configuration in whose paths `~` is the user's home folder.
+
+    Args:
+        config: mapping, as parsed from YAML; wrong values stay as they are.
+    """
+    sources = config.get("sources")
+    if isinstance(sources, dict):
+        sources = {name: _expand(source, ("path",)) for name, source in sources.items()}
+        for name, source in sources.items():
+            if isinstance(source, dict) and isinstance(source.get("files"), dict):
+                files = {role: _expand(file, ("path",)) for role, file in source["files"].items()}
+                sources[name] = {**source, "files": files}
+        config = {**config, "sources": sources}
+    return _expand(config, ("extension", "mirror"))
+
+
+def _expand(mapping, keys):
+    if not isinstance(mapping, dict):
+        return mapping
+    paths = {key: mapping[key] for key in keys if isinstance(mapping.get(key), str)}
+    # As a text: a path would join the slashes of a URL.
+    return {**mapping, **{key: os.path.expanduser(paths[key]) for key in paths}}  # noqa: PTH111
 
 
 def _parse_yaml(path, text):

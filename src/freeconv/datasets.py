@@ -19,8 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from freeconv.archives import Limited, member_names, read_members, too_large, unpacked_max
+from freeconv.archives import Limited, read_members, too_large, unpacked_max
 from freeconv.errors import DataFileError
+from freeconv.local_files import arrays_in_use
 
 IDX_UINT8 = 0x08
 CLASSES_MAX = 256
@@ -31,13 +32,6 @@ CIFAR10_MEMBERS = tuple(
     f"cifar-10-batches-bin/{name}.bin"
     for name in (*(f"data_batch_{part}" for part in range(1, 6)), "test_batch")
 )
-
-NPZ_ARRAYS = (
-    (("images", "labels"),),
-    (("x", "y"),),
-    (("x_train", "y_train"), ("x_test", "y_test")),
-)
-"""Names of images and labels, by parts, that are looked for in an NPZ file."""
 
 logger = logging.getLogger(__name__)
 
@@ -434,7 +428,7 @@ def read_npz(archive, arrays=()):
     Args:
         archive: The NPZ file.
         arrays: Pairs of names, of images and of their labels; several pairs are joined in their
-            order. Without any, the first of `NPZ_ARRAYS` that the file holds.
+            order. Without any, the first of `local_files.NPZ_ARRAYS` that the file holds.
 
     Returns:
         `(images, labels)`: uint8 of shape `(n, height, width, channels)`, with one channel where
@@ -447,7 +441,7 @@ def read_npz(archive, arrays=()):
             size of their images.
         FileNotFoundError: If there is no such file.
     """
-    arrays = _arrays_in_use(archive, arrays)
+    arrays = arrays_in_use(archive, arrays)
     members = {f"{name}.npy" for pair in arrays for name in pair}
     found = {
         name.removesuffix(".npy"): _parse_npy(f"{archive}, array {name!r}", content)
@@ -463,25 +457,6 @@ def read_npz(archive, arrays=()):
                 f"have {size_text(images[0].shape[1:])}; all must be alike.",
             )
     return np.concatenate(images), number_classes(archive, np.concatenate(labels))
-
-
-def _arrays_in_use(archive, arrays):
-    """Returns the pairs of names that are asked for, or the first of `NPZ_ARRAYS` that is there."""
-    names = [name.removesuffix(".npy") for name in member_names(archive) if name.endswith(".npy")]
-    held = ", ".join(names) or "none"
-    for name in (name for pair in arrays or () for name in pair):
-        if name not in names:
-            raise DataFileError(archive, f"lacks the array {name}; it holds {held}.")
-    arrays = arrays or next(
-        (pairs for pairs in NPZ_ARRAYS if all(set(pair) <= set(names) for pair in pairs)), None
-    )
-    if arrays is None:
-        raise DataFileError(
-            archive,
-            f"holds the arrays {held}; expected images and labels, x and y, or x_train, y_train, "
-            "x_test and y_test. Name others under the key `arrays` of its source.",
-        )
-    return arrays
 
 
 def _parse_npy(where, content):

@@ -7,9 +7,17 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from freeconv.archives import read_members, too_large, unpacked_max
+from freeconv.archives import member_names, read_members, too_large, unpacked_max
 from freeconv.datasets import CLASSES_MAX, size_text
 from freeconv.errors import DataFileError
+from freeconv.local_files import (
+    classes_in_order,
+    images_of_members,
+    is_hidden,
+    is_png,
+    reading_order,
+    visible,
+)
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _OTHERS = {
@@ -52,52 +60,40 @@ def read_folder(archive):
     """
     archive = Path(archive)
     files = _folder_files(archive) if archive.is_dir() else _archive_files(archive)
-    names = sorted({name for name, _ in files}, key=_class_order(files))
+    names = classes_in_order({name for name, _ in files})
     if not 2 <= len(names) <= CLASSES_MAX:
         found = f"{len(names)} folders of PNG images: {', '.join(names)[:200] or 'none'}"
         raise DataFileError(archive, f"holds {found}; expected 2 to {CLASSES_MAX}, one a class.")
     for label, name in enumerate(names):
         logger.info("class %d: %s", label, name)
-    images = _in_turn(archive, files, names)
+    images = _in_turn(archive, files)
     return np.stack([image for image, _ in images]), np.array([n for _, n in images], np.uint8)
 
 
-def _class_order(files):
-    """Returns the key by which the names of classes are sorted."""
-    if all(name.isdecimal() for name, _ in files):
-        return lambda name: (int(name), name)
-    return str
-
-
-def _in_turn(archive, files, names):
+def _in_turn(archive, files):
     """Returns pairs of an image and its label: the first of each class, the second, and so on."""
-    labels = {name: label for label, name in enumerate(names)}
-    place = dict.fromkeys(names, -1)
-    order = []
-    for name, file in sorted(files):
-        place[name] += 1
-        order.append((place[name], labels[name], name, file))
-    order.sort()
-    first = files[order[0][2:]]
-    for *_, name, file in order:
+    order = reading_order(files)
+    first = "/".join(order[0][1:])
+    size = files[tuple(order[0][1:])].shape
+    for _, name, file in order:
         image = files[name, file]
-        if image.shape != first.shape:
+        if image.shape != size:
             raise DataFileError(
                 archive / name / file,
                 f"an image of {size_text(image.shape)} (height x width x channels), but "
-                f"{'/'.join(order[0][2:])} is {size_text(first.shape)}; all must be alike.",
+                f"{first} is {size_text(size)}; all must be alike.",
             )
-    return [(files[name, file], label) for _, label, name, file in order]
+    return [(files[name, file], label) for label, name, file in order]
 
 
 def _folder_files(folder):
     """Returns (class, file) -> image of a folder."""
     files, decoder = {}, _PngDecoder()
-    for path in _visible(folder):
+    for path in visible(folder):
         if not path.is_dir():
             _check_beside(path)
             continue
-        within = _visible(path)
+        within = visible(path)
         if not within:
             raise DataFileError(path, "an empty folder; put the images of a class in, or remove it")
         for file in within:
@@ -106,15 +102,11 @@ def _folder_files(folder):
     return files
 
 
-def _visible(folder):
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-
-
 def _check_beside(path):
     """Raises for a file beside the folders of classes that looks like a part of the data set."""
     if not path.exists():
         raise DataFileError(path, f"{_LOST_LINK}, or remove it")
-    if _is_png(path):
+    if is_png(path.name):
         raise DataFileError(path, "an image in no folder; expected <class>/<name>.png")
 
 
@@ -128,7 +120,7 @@ def _check_file(path):
         )
     if not path.exists():
         raise DataFileError(path, f"{_LOST_LINK}, or remove it")
-    if not path.is_file() or not _is_png(path):
+    if not path.is_file() or not is_png(path.name):
         raise DataFileError(
             path,
             "not a PNG file; the folder of a class may hold nothing else. Save it as PNG, or "
@@ -136,33 +128,25 @@ def _check_file(path):
         )
 
 
-def _is_png(path):
-    return path.suffix.lower() == ".png"
-
-
 _LOST_LINK = "a link that leads nowhere; mend it"
 
 
 def _archive_files(archive):
     """Returns (class, file) -> image of an archive; a folder around all classes may be there."""
-    files, others, decoder = {}, [], _PngDecoder()
-    for name, content in read_members(archive):
-        parts = PurePosixPath(name).parts
-        if any(part.startswith(".") or part == "__MACOSX" for part in parts):
-            continue
-        if parts[-1].lower().endswith(".png"):
-            files[parts] = decoder.decode(f"{archive}, {name}", content)
-        else:
-            others.append(parts)
-    around = 1 if {len(p) for p in files} == {3} and len({p[0] for p in files}) == 1 else 0
-    classes = {parts[:-1] for parts in files}
-    misplaced = [parts for parts in files if len(parts) != around + 2]
-    for parts in misplaced + [parts for parts in others if parts[:-1] in classes]:
+    names = [name for name in member_names(archive) if not is_hidden(PurePosixPath(name).parts)]
+    images, decoder = images_of_members(names), _PngDecoder()
+    classes = {PurePosixPath(name).parent for name in images}
+    misplaced = [name for name, parts in images.items() if len(parts) != 2]
+    others = [n for n in names if n not in images and PurePosixPath(n).parent in classes]
+    for name in misplaced + others:
         raise DataFileError(
-            f"{archive}, {'/'.join(parts)}",
+            f"{archive}, {name}",
             "expected PNG files alone, each in the folder of its class: <class>/<name>.png.",
         )
-    return {parts[around:]: image for parts, image in files.items()}
+    return {
+        images[name]: decoder.decode(f"{archive}, {name}", content)
+        for name, content in read_members(archive, images.__contains__)
+    }
 
 
 class _PngDecoder:

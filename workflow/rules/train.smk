@@ -11,7 +11,7 @@ rule train_cell:
         unpack(training_inputs),
     output:
         history=HISTORY,
-        model=kept_or_temporary(MODEL),
+        model=MODEL,
     log:
         f"logs/{{study}}/train/{CELL}.log",
     benchmark:
