@@ -28,6 +28,7 @@ wildcard_constraints:
 report: "workflow/report/workflow.rst"
 
 
+include: "workflow/rules/device.smk"
 include: "workflow/rules/states.smk"
 include: "workflow/rules/progress.smk"
 include: "workflow/rules/status.smk"

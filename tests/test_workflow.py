@@ -262,13 +262,34 @@ def test_another_address_is_no_other_file(snakemake, tmp_path):
     assert file.read_bytes() == b"damaged"
 
 
+def test_where_jobs_will_compute_is_said_before_them(root, snakemake, tmp_path, monkeypatch):
+    """Without a card, cells do not wait for one another; with one that fails, nothing starts."""
+    auto = (*("--configfile", root / "tests/smoke.yaml"), "--config", "device=auto")
+    words = ("train", "--dry-run", "--resources", "gpu=1", *auto)
+    run = snakemake(tmp_path, *words)
+    assert run.returncode == 0, run.stdout
+    said = "device: cpu (no NVIDIA card found), 2 trainings at a time, 1 thread each"
+    assert run.stdout.count("device: ") == run.stdout.count(said) == 1
+    assert len(re.findall(r"\bgpu=0", run.stdout)) == len(CELLS)
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA Fake (UUID: GPU-aaaa)'\n")
+    smi.chmod(0o755)
+    monkeypatch.setattr(os, "defpath", f"{tmp_path}{os.pathsep}{os.defpath}")
+    run = snakemake(tmp_path, *words)
+    assert run.returncode != 0
+    assert "device: there is an NVIDIA GPU (1 card), but TensorFlow cannot use it" in run.stdout
+
+
 @pytest.mark.parametrize(
     ("attempt", "gpu"), [(1, "gpu=1, gpu_share=1/4"), (2, "gpu=4, gpu_share=4/4")]
 )
 def test_a_job_that_failed_has_a_whole_card_next(root, snakemake, tmp_path, attempt, gpu):
+    """With --jobs, which has jobs run elsewhere, as here there may be no card."""
     (tmp_path / "change.yaml").write_text(yaml.safe_dump({"device": "gpu", "gpu_shares": 4}))
     studies = [root / "tests/smoke.yaml", tmp_path / "change.yaml"]
-    run = snakemake(tmp_path, "train", "--configfile", *studies, "--dry-run", "--attempt", attempt)
+    run = snakemake(
+        tmp_path, "train", "--configfile", *studies, "--dry-run", "--attempt", attempt, "--jobs", 8
+    )
     assert run.returncode == 0, run.stdout
     assert len(re.findall(gpu, run.stdout)) == len(CELLS)
 

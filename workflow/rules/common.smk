@@ -335,21 +335,6 @@ def by_attempt(resource):
     return first if first == again else resource
 
 
-def gpus_of_a_job(wildcards, attempt):
-    """How much of the resource `gpu` a job asks for, so that --resources gpu=N bounds them."""
-    return 0 if STUDY.device == "cpu" else shares_of_a_job(attempt)
-
-
-def gpu_share_of_a_job(wildcards, attempt):
-    """How many shares of a card a job takes, and how many there are."""
-    return f"{shares_of_a_job(attempt)}/{STUDY.gpu_shares}"
-
-
-def shares_of_a_job(attempt):
-    """One share; the whole card for a job that failed, maybe for lack of the card's memory."""
-    return 1 if attempt == 1 else STUDY.gpu_shares
-
-
 def memory_of_a_job(wildcards, attempt):
     """Megabytes that a job on a network asks for: more at every attempt (--retries)."""
     return 5000 * attempt

@@ -11,7 +11,7 @@ rule evaluate_cell:
     benchmark:
         f"results/{{study}}/benchmarks/evaluate/{CELL}.tsv"
     conda:
-        "../../envs/train.yaml"
+        training_environment()
     resources:
         gpu=by_attempt(gpus_of_a_job),
         gpu_share=by_attempt(gpu_share_of_a_job),

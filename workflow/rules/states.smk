@@ -144,8 +144,10 @@ def inputs_by_state(state, wildcards):
     if state.word == VALID and not forced:
         return {name: ancient(f) for name, f in inputs.items() if Path(f).exists()}
     # The job itself, on a node of a cluster, needs no reason any more.
-    if state.reasons and workflow.is_main_process:
-        inputs["stale"] = stale_list()
+    if workflow.is_main_process:
+        announce_device()
+        if state.reasons:
+            inputs["stale"] = stale_list()
     return inputs
 
 

@@ -17,7 +17,7 @@ rule train_cell:
     benchmark:
         f"results/{{study}}/benchmarks/train/{CELL}.tsv"
     conda:
-        "../../envs/train.yaml"
+        training_environment()
     resources:
         gpu=by_attempt(gpus_of_a_job),
         gpu_share=by_attempt(gpu_share_of_a_job),
