@@ -122,6 +122,20 @@ def test_layers_of_ones_own():
     assert len(copy.trainable_variables) == len(model.trainable_variables) == 2
 
 
+def test_layers_that_make_their_parts_when_built():
+    """Or have parts with functions of the user's."""
+
+    def half(x):
+        return 0.5 * x
+
+    inputs = keras.Input((7, 4))
+    x = LAYERS.Conv1D(4, 3, padding="same")(inputs)
+    x = LAYERS.MultiHeadAttention(2, 3, dropout=0.1)(x, x)
+    x = LAYERS.Bidirectional(LAYERS.GRU(3, return_sequences=True))(x)
+    x = LAYERS.RNN([LAYERS.LSTMCell(3, activation=half), LAYERS.GRUCell(2)])(x)
+    assert_copies_compute_alike(keras.Model(inputs, x), random_array((2, 7, 4)))
+
+
 # --- graphs ----------------------------------------------------------------------------------
 
 

@@ -40,7 +40,7 @@ def renewed(thing, **changes):
         raise ValueError(
             f"'{name}' of class {type(thing).__name__} cannot be copied: its class needs a "
             "`get_config` that says all of its arguments, and a `from_config` if they are not "
-            f"plain values. What went wrong: {error}"
+            f"plain values. What went wrong: {str(error).partition(chr(10))[0][:300]}"
         ) from error
 
 
@@ -52,11 +52,19 @@ def _made_anew(thing, changes):
             arguments["dtype"] = thing.dtype_policy
         return type(thing)(**arguments)
     new = type(thing).from_config({**config, **changes})
-    for layer, other in zip(_layers(thing), _layers(new), strict=True):
+    _share_functions(thing, new)
+    return new
+
+
+def _share_functions(thing, new):
+    """Gives layers inside a new layer the functions of those inside the other one."""
+    layers, others = _layers(thing), _layers(new)
+    if len(layers) != len(others):
+        return  # some of the new ones are only there once it is built
+    for layer, other in zip(layers, others, strict=True):
         for name, function in _own_functions(layer).items():
             if getattr(other, name, function) is not function:
                 setattr(other, name, function)
-    return new
 
 
 def _argument(thing, name, value):
@@ -112,6 +120,7 @@ def copy_state(layer, other):
         layer: a built layer.
         other: another one, built for the same inputs.
     """
+    _share_functions(layer, other)
     for ours, theirs in zip(_layers(layer), _layers(other), strict=True):
         store = {}
         ours.save_own_variables(store)
