@@ -5,10 +5,15 @@
 PYTHON ?= python3
 CORES ?= all
 STUDY ?= config/demo.yaml
+# 1 where there is an NVIDIA card, whose CUDA packages are installed then; GPU=0 and GPU=1 decide it.
+ifndef GPU
+GPU := $(shell timeout 60 nvidia-smi --list-gpus 2>/dev/null | grep -q '^GPU ' && echo 1 || echo 0)
+endif
 VENV := .venv
 BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
+ENVIRONMENT := $(VENV)/workflow $(if $(filter 1,$(GPU)),$(VENV)/gpu)
 PYTHON_FILES := benchmarks docs/mkdocs_hooks.py scripts src tests
 
 .PHONY: help demo study status report test test-lowest test-layer bench docs lint format lock clean
@@ -19,15 +24,15 @@ help: ## List the targets
 demo: STUDY = config/demo.yaml
 demo: study ## Train the demo, a study of embedded digits; ends with tables and figures
 
-study: $(VENV)/workflow ## Run the study STUDY=config/....yaml
+study: $(ENVIRONMENT) ## Run the study STUDY=config/....yaml
 	@PYTHONPATH=src $(BIN)/python scripts/check.py $(STUDY)
 	$(SNAKEMAKE) --configfile $(STUDY)
 
 # Without --nolock it would take away the lock of a Snakemake that runs the study.
-status: $(VENV)/workflow ## Say how far STUDY is: cells done, running, stale, missing; time left
+status: $(ENVIRONMENT) ## Say how far STUDY is: cells done, running, stale, missing; time left
 	@$(SNAKEMAKE) --configfile $(STUDY) --nolock --quiet all -- status
 
-report: $(VENV)/workflow ## Write the report of STUDY, once it has run, report.html
+report: $(ENVIRONMENT) ## Write the report of STUDY, once it has run, report.html
 	$(BIN)/snakemake --configfile $(STUDY) --report || \
 		{ echo "A report needs all of the study: make study STUDY=$(STUDY)" >&2; exit 1; }
 
@@ -61,6 +66,7 @@ lock: ## Pin the newest versions that pyproject.toml allows, and the lowest (the
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile $(UV_OPTIONS) --group workflow --output-file requirements/workflow.txt pyproject.toml
+	$(BIN)/uv pip compile $(UV_OPTIONS) --group gpu --constraint requirements/workflow.txt --output-file requirements/gpu.txt
 	$(BIN)/uv pip compile $(UV_OPTIONS) --group docs --constraint requirements/workflow.txt --output-file requirements/docs.txt
 	$(BIN)/uv pip compile $(UV_OPTIONS) --group test --constraint requirements/workflow.txt --constraint requirements/docs.txt --output-file requirements/test.txt pyproject.toml
 	$(BIN)/uv pip compile $(UV_OPTIONS) --group bench --constraint requirements/workflow.txt --output-file requirements/bench.txt pyproject.toml
@@ -72,11 +78,12 @@ clean: ## Remove the environment; results stay
 
 # Stamps of what is installed; a changed lock file installs anew.
 $(VENV)/workflow: requirements/workflow.txt
+$(VENV)/gpu: requirements/gpu.txt
 $(VENV)/test: requirements/test.txt
 $(VENV)/bench: requirements/bench.txt
 $(VENV)/docs: requirements/docs.txt
 $(VENV)/lowest: requirements/lowest.txt
-$(VENV)/workflow $(VENV)/test $(VENV)/bench $(VENV)/docs $(VENV)/lowest:
+$(VENV)/workflow $(VENV)/gpu $(VENV)/test $(VENV)/bench $(VENV)/docs $(VENV)/lowest:
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP_INSTALL) --requirement requirements/$(@F).txt
 	touch $@

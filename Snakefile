@@ -9,7 +9,7 @@ configfile: f"{workflow.basedir}/config/datasets.yaml"
 
 
 # A study is a configuration file: one on the command line replaces the paper's, adds nothing to it.
-if "study" not in config:
+if not workflow.overwrite_configfiles:
 
     configfile: f"{workflow.basedir}/config/config.yaml"
 
@@ -17,6 +17,7 @@ if "study" not in config:
 include: "workflow/rules/common.smk"
 
 
+complete_config(config)
 STUDY = read_study(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
 
 
@@ -27,6 +28,7 @@ wildcard_constraints:
 report: "workflow/report/workflow.rst"
 
 
+include: "workflow/rules/device.smk"
 include: "workflow/rules/states.smk"
 include: "workflow/rules/progress.smk"
 include: "workflow/rules/status.smk"

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from freeconv.arguments import run_script
-from freeconv.config import merge, parse_study, read_yaml
+from freeconv.config import expand_paths, merge, parse_study, read_yaml
 
 ROOT = Path(__file__).parents[1]
 
@@ -26,7 +26,7 @@ def add_arguments(parser):
 
 
 def main(arguments):
-    config = merge(read_yaml(arguments.sources), read_yaml(arguments.study))
+    config = expand_paths(merge(read_yaml(arguments.sources), read_yaml(arguments.study)))
     study = parse_study(config, read_yaml(arguments.schema))
     logging.info("%s: study %s, %d cells", arguments.study, study.name, len(study.cells()))
 

@@ -47,6 +47,7 @@ def main(arguments):
         raise InputError(f"--file: the format {arguments.format} is made of {', '.join(roles)}")
     options = {"arrays": arguments.arrays} if arguments.format == "npz" else {}
     images, labels = READERS[arguments.format](**files, **options)
+    datasets.check_content(arguments.output, images, labels)
     # Open for reading, too, since NumPy then writes by Python, whose errors tell what is wrong.
     with whole_file(arguments.output) as partial, partial.open("w+b") as file:
         np.save(file, datasets.pack(images, labels), allow_pickle=False)

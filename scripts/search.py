@@ -20,12 +20,9 @@ def add_arguments(parser):
 
 
 def main(arguments):
-    records = search_records(
-        [
-            (read_metadata(path)["settings"], read_parquet(path, HISTORY_SCHEMA))
-            for path in arguments.histories
-        ]
-    )
+    histories = [read_parquet(path, HISTORY_SCHEMA) for path in arguments.histories]
+    settings = [read_metadata(path)["settings"] for path in arguments.histories]
+    records = search_records(list(zip(settings, histories, strict=True)))
     write_parquet(records, arguments.records, SEARCH_SCHEMA)
     write_formats(arguments.tables, partial(render_search, records))
     logging.info("%d trials, %d diverged", len(records), records["diverged"].sum())

@@ -17,14 +17,14 @@ def add_arguments(parser):
 
 def main(arguments):
     history, run = read_cell(arguments.history)
+    if arguments.picture:
+        with whole_file(arguments.picture) as partial:
+            save(draw_cell(history), partial)
     sys.stdout.reconfigure(errors="replace")  # a terminal that knows no dots gets question marks
     # The labels of the axis stand beside the curves.
     width = max(20, min(100, shutil.get_terminal_size().columns - 16))
     print(describe_cell(history, run))
     print(curves_as_text(history, width))
-    if arguments.picture:
-        with whole_file(arguments.picture) as partial:
-            save(draw_cell(history), partial)
 
 
 if __name__ == "__main__":

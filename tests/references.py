@@ -99,20 +99,30 @@ def loop_reference(images, kernel, bias, upstream, kernel_size, strides, padding
     return outputs, to_input, to_weights.reshape(kernel.shape), to_bias.reshape(bias.shape)
 
 
-def forward_backward(layer, inputs, upstream):
-    """Output and gradients to inputs, kernel and bias, by the backend of this process."""
+def forward_backward(layer, inputs, upstream, xla=False):
+    """Output and gradients to inputs, kernel and bias, by the backend of this process.
+
+    With TensorFlow, operation by operation or, with `xla`, compiled as a whole.
+    """
     differentiate = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
-    tensors = differentiate[keras.backend.backend()](layer, inputs, upstream)
+    how = {"xla": True} if xla else {}
+    tensors = differentiate[keras.backend.backend()](layer, inputs, upstream, **how)
     return [keras.ops.convert_to_numpy(tensor) for tensor in tensors]
 
 
-def _tensorflow(layer, inputs, upstream):
+def _tensorflow(layer, inputs, upstream, xla=False):
     import tensorflow as tf
 
-    inputs = tf.Variable(inputs)
-    with tf.GradientTape() as tape:
-        outputs = layer(inputs)
-    return [outputs, *tape.gradient(outputs, [inputs, *layer.trainable_weights], upstream)]
+    def outputs_and_gradients(inputs):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs)
+        weights = [variable.value for variable in layer.trainable_weights]
+        return [outputs, *tape.gradient(outputs, [inputs, *weights], upstream)]
+
+    if xla:
+        outputs_and_gradients = tf.function(outputs_and_gradients, jit_compile=True)
+    return outputs_and_gradients(tf.constant(inputs))
 
 
 def _jax(layer, inputs, upstream):

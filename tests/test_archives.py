@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from freeconv import archives
-from freeconv.archives import read_members
-from freeconv.errors import DataFileError
+from freeconv.archives import member_names, read_members
+from freeconv.errors import DataFileError, InputError
 
 FILES = {"a/1.png": b"first", "b/2.png": b"second"}
 
@@ -104,24 +104,51 @@ def test_sparse_files_are_refused(tmp_path):
 
 
 @pytest.fixture
-def small_limits(monkeypatch):
-    monkeypatch.setattr(archives, "RATIO_FROM", 2**20)
+def small_limit(monkeypatch):
+    """A megabyte."""
+    monkeypatch.setenv("FREECONV_UNPACKED_GB", f"{2**20 / 2**30}")
 
 
-@pytest.mark.usefixtures("small_limits")
-@pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
+TOO_LARGE = r"bomb: unpacks to more than 1048576 bytes; refused.* variable FREECONV_UNPACKED_GB"
+
+
+@pytest.mark.usefixtures("small_limit")
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
 def test_tar_bombs_are_refused(tmp_path, mode):
     path = write_tar(tmp_path / "bomb", {"a/1.png": bytes(2**23)}, mode)
-    assert path.stat().st_size < 2**14
-    with pytest.raises(DataFileError, match=r"bomb: unpacks to more than \d+ bytes; refused"):
+    with pytest.raises(DataFileError, match=TOO_LARGE):
         list(read_members(path))
 
 
-@pytest.mark.usefixtures("small_limits")
+@pytest.mark.usefixtures("small_limit")
 @pytest.mark.parametrize("names", [["a/1.png"], [f"a/{number}.png" for number in range(9)]])
 def test_zip_bombs_are_refused(tmp_path, names):
     path = write_zip(tmp_path / "bomb", {name: bytes(2**23 // len(names)) for name in names})
-    with pytest.raises(DataFileError, match=r"bomb: unpacks to more than \d+ bytes; refused"):
+    with pytest.raises(DataFileError, match=TOO_LARGE):
+        list(read_members(path))
+
+
+@pytest.mark.usefixtures("small_limit")
+def test_the_limit_counts_what_is_read_alone(tmp_path):
+    path = write_zip(tmp_path / "archive", FILES | {"large": bytes(2**23)})
+    assert dict(read_members(path, lambda name: name != "large")) == FILES
+    assert member_names(path) == [*FILES, "large"]
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_how_well_content_is_compressed_does_not_matter(tmp_path, write):
+    """A hundred megabytes of black images that take a hundred kilobytes."""
+    path = write(tmp_path / "archive", {"black": bytes(10**8)})
+    assert path.stat().st_size * 500 < 10**8
+    ((_, content),) = read_members(path)
+    assert len(content) == 10**8
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "", "nan", "inf"])
+def test_the_limit_must_be_a_number(tmp_path, monkeypatch, text):
+    monkeypatch.setenv("FREECONV_UNPACKED_GB", text)
+    path = write_zip(tmp_path / "archive", FILES)
+    with pytest.raises(InputError, match=r"FREECONV_UNPACKED_GB: .* expected gigabytes"):
         list(read_members(path))
 
 

@@ -1,7 +1,11 @@
+import copy
+import datetime
+import re
+
 import pytest
 from conftest import ROOT
 
-from freeconv.config import check_config
+from freeconv.config import check_config, expand_paths, override, read_yaml
 from freeconv.errors import InputError
 
 STUDIES = sorted(path for path in ROOT.glob("config/*.yaml") if path.name != "datasets.yaml")
@@ -54,7 +58,7 @@ WRONG = [
     (
         ["variants"],
         {"a": {"kind": "fcn", "sharing": 0}},
-        ["variants.a.sharing: 0 is not allowed; expected a whole number of at least 1, or all"],
+        ["variants.a.sharing: 0 is not allowed; expected a whole number from 1 to 1000000, or all"],
     ),
     (
         ["variants"],
@@ -128,3 +132,127 @@ def test_every_fault_is_listed_once(read_config, schema):
     with pytest.raises(InputError) as error:
         check_config(config, schema)
     assert len(str(error.value).splitlines()) == 3
+
+
+@pytest.fixture
+def full_config(read_config):
+    """A study in which every key that holds a number is there."""
+    config = read_config("config/config.yaml")
+    config["models"] = [*config["models"], "tiles"]
+    config["variants"] = {"tiles": {"kind": "fcn", "sharing": 2}}
+    return config
+
+
+def _numbers(value, path=()):
+    """The path of every number in a configuration; of a list, of its first one."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _numbers(item, (*path, key))
+    elif isinstance(value, list):
+        yield from _numbers(value[0], (*path, 0))
+
+
+WRONG_NUMBERS = [
+    *("7", "7.0", "1e400", "seven", True, False, None, [], [1], {}, {"a": 1}),
+    *(float("nan"), float("inf"), float("-inf"), datetime.date(2026, 1, 1), 10**30, -(10**30)),
+]
+INTEGERS = {
+    *("seed", "gpu_shares", "folds.count", "folds.run[0]", "search.fold", "search.layers[0]"),
+    *(f"datasets.mnist.{key}" for key in ("layers", "batch_size", "epochs", "patience")),
+    *(f"search.datasets.mnist.{key}" for key in ("epochs", "patience")),
+    "variants.tiles.sharing",
+}
+
+
+def test_numbers_of_the_wrong_kind_are_refused_wherever_they_stand(full_config, schema):
+    """Each by one line, which names the key: no job is to find it out."""
+    check_config(full_config, schema)
+    wholes = set()
+    for path, number in list(_numbers(full_config)):
+        key = re.sub(r"\.(\d+)", r"[\1]", ".".join(map(str, path)))
+        for value in [*WRONG_NUMBERS, float(number)]:
+            config = copy.deepcopy(full_config)
+            _set(config, path, value)
+            try:
+                check_config(config, schema)
+            except InputError as error:
+                (line,) = str(error).splitlines()[1:]
+                assert line.startswith(f"  - {key}: "), line
+                if isinstance(value, float) and value == number:
+                    wholes.add(key)
+                    assert str(value) in line
+            else:
+                # Levels, rates and strengths may be whole.
+                assert (type(value), value) == (float, number), key
+    assert {key for key in wholes if "cifar10" not in key} == INTEGERS
+
+
+@pytest.mark.parametrize("text", ["4", "4.0", 4.0])
+def test_whole_numbers_are_shown_as_they_are_to_be_written(text):
+    with pytest.raises(InputError, match=r"expected a whole number; (YAML .* text, )?write 4$"):
+        check_config({"a": text}, {"properties": {"a": {"type": "integer"}}})
+
+
+@pytest.mark.parametrize("text", ["a: 2026-13-45", f"a: {'9' * 5000}"])
+def test_what_yaml_cannot_make_a_value_of_is_named(tmp_path, text):
+    (tmp_path / "study.yaml").write_text(text)
+    with pytest.raises(InputError, match=r"study\.yaml: not valid YAML: "):
+        read_yaml(tmp_path / "study.yaml")
+
+
+def test_keys_that_are_no_text_are_shown(read_config, schema):
+    config = read_config()
+    config["folds"] = {datetime.date(2026, 1, 1): 1}
+    with pytest.raises(InputError, match=r"folds\.2026-01-01: unknown key"):
+        check_config(config, schema)
+    config["seed"] = config["folds"]
+    with pytest.raises(InputError, match=r"seed: \{.*\} is not allowed"):
+        check_config(config, schema)
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("key=true", True),
+        ("key=null", None),
+        ("key=", None),
+        ("key=3", 3),
+        ("key=1e5", "1e5"),
+        ("key=a=b: c: d", "a=b: c: d"),
+        ("key=[0, 0.5]", [0, 0.5]),
+    ],
+)
+def test_values_of_the_command_line_are_yaml(word, value):
+    config = {"key": "before", "other": {"a": 1}}
+    assert override(config, [word]) == {"key": value, "other": {"a": 1}}
+    assert override(config, ["other={b: 2}", word])["other"] == {"a": 1, "b": 2}
+    assert config["key"] == "before"
+
+
+def test_the_home_folder_in_paths(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    config = {
+        "mirror": "~/data",
+        "extension": "~/own.py",
+        "study": "~",
+        "sources": {
+            "a": {"path": "~/a.npz", "urls": ["https://host//~/b"]},
+            "b": {"files": {"images": {"path": "~/i"}, "labels": {"name": "~"}, "wrong": "~/w"}},
+            "c": None,
+        },
+    }
+    expanded = expand_paths(config)
+    assert (expanded["mirror"], expanded["extension"], expanded["study"]) == (
+        "/home/me/data",
+        "/home/me/own.py",
+        "~",
+    )
+    assert expanded["sources"]["a"] == {"path": "/home/me/a.npz", "urls": ["https://host//~/b"]}
+    assert expanded["sources"]["b"]["files"] == {
+        "images": {"path": "/home/me/i"},
+        "labels": {"name": "~"},
+        "wrong": "~/w",
+    }
+    assert expand_paths({"mirror": "https://host//a", "sources": 3})["mirror"] == "https://host//a"

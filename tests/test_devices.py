@@ -4,8 +4,12 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
+
+from freeconv.devices import describe_jobs, plan_device
+from freeconv.errors import InputError
 
 needs_jax = pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed")
 
@@ -95,7 +99,7 @@ def test_jax_misses_a_gpu_that_is_requested(root):
     assert "pip install 'jax[cuda13]'" in message
 
 
-ENVIRONMENT = "; import os; print(*map(os.environ.get, [{names}]), sep='|')"
+ENVIRONMENT = "\nimport os; print(*map(os.environ.get, [{names}]), sep='|')"
 
 
 @pytest.mark.parametrize(
@@ -114,16 +118,26 @@ ENVIRONMENT = "; import os; print(*map(os.environ.get, [{names}]), sep='|')"
         ),
     ],
 )
-def test_a_backend_sees_the_card_that_the_job_has(root, tmp_path, backend, names, expected):
-    """It cannot compute on one that does not exist, and gives it back."""
+def test_a_card_that_the_backend_cannot_use_is_an_error(root, tmp_path, backend, names, expected):
+    """Of the device `auto`, too. The backend saw the card that the job had, which is given back."""
     environment = {"CUDA_VISIBLE_DEVICES": "GPU-7,GPU-9", "TMPDIR": str(tmp_path)}
-    again = f"; use_device('auto', 1, {backend!r}, '1/1')"
-    code = use_device("auto", 1, backend, "1/2") + again
+    code = f"""
+from freeconv.devices import use_device
+from freeconv.errors import InputError
+for share in ("1/2", "2/2"):
+    try:
+        use_device("auto", 1, {backend!r}, share)
+    except InputError as error:
+        print(error)
+"""
     code += ENVIRONMENT.format(names=", ".join(map(repr, names)))
     status, output = python(code, root, JAX_PLATFORMS="cpu", **environment)
     assert status == 0, output
-    assert "cpu, 1 thread" in output.splitlines()
-    assert output.splitlines()[-1] == expected
+    *_, half, whole, found = output.splitlines()
+    for message in (half, whole):
+        assert message.startswith("device: there is an NVIDIA GPU (GPU-7), but ")
+        assert "cannot use it; install its CUDA packages" in message
+    assert found == expected
 
 
 def test_the_cpu_takes_no_card(root, tmp_path):
@@ -136,7 +150,14 @@ def test_the_cpu_takes_no_card(root, tmp_path):
 @needs_jax
 def test_a_bound_of_the_user_stays(root, tmp_path):
     bound = {"XLA_CLIENT_MEM_FRACTION": "0.2", "TMPDIR": str(tmp_path)}
-    code = use_device("auto", 1, "jax", "1/2")
+    code = """
+from freeconv.devices import use_device
+from freeconv.errors import InputError
+try:
+    use_device("auto", 1, "jax", "1/2")
+except InputError:
+    pass
+"""
     code += ENVIRONMENT.format(names="'XLA_PYTHON_CLIENT_MEM_FRACTION'")
     environment = {"CUDA_VISIBLE_DEVICES": "GPU-7", "JAX_PLATFORMS": "cpu", **bound}
     environment.pop("XLA_PYTHON_CLIENT_MEM_FRACTION", None)
@@ -148,3 +169,67 @@ def test_a_bound_of_the_user_stays(root, tmp_path):
 def test_an_unknown_share_is_refused(root):
     message = error_of(use_device("cpu", 1, "tensorflow", "4/1"), root)
     assert message.startswith("gpu share: 4/1 is not allowed; expected TAKEN/SHARES")
+
+
+# --- before any job starts -------------------------------------------------------------------
+
+CARDS = "GPU 0: NVIDIA Fake (UUID: GPU-aaaa)\nGPU 1: NVIDIA Fake (UUID: GPU-bbbb)"
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """Make this machine seem to have cards, and a backend that finds one of a name, or none."""
+
+    def pretend(cards="", name=None):
+        smi = tmp_path / "nvidia-smi"
+        answer = f"cat <<'END'\n{cards}\nEND" if cards else "exit 9"
+        smi.write_text(f"#!/bin/sh\n{answer}\n")
+        smi.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        module = tmp_path / "tensorflow.py"
+        module.write_text(
+            "class experimental:\n"
+            f"    get_device_details = staticmethod(lambda card: {{'device_name': {name!r}}})\n"
+            "class config:\n"
+            "    experimental = experimental\n"
+            f"    list_physical_devices = staticmethod(lambda kind: [0] if {name!r} else [])\n"
+        )
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    return pretend
+
+
+def test_the_planned_device(machine, monkeypatch):
+    machine()
+    assert plan_device("auto", "tensorflow") == "cpu (no NVIDIA card found)"
+    assert plan_device("cpu", "tensorflow") == "cpu (as the study says)"
+    assert plan_device("auto", "tensorflow", "on nodes") == "auto (on nodes)"
+    assert plan_device("gpu", "tensorflow", "on nodes") == "gpu (on nodes)"
+    with pytest.raises(InputError, match="no NVIDIA card is here"):
+        plan_device("gpu", "tensorflow")
+    machine(CARDS, "NVIDIA Fake")
+    for requested in ("auto", "gpu"):
+        assert plan_device(requested, "tensorflow") == "gpu (NVIDIA Fake, 2 cards)"
+    assert plan_device("cpu", "tensorflow") == "cpu (as the study says)"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert plan_device("auto", "tensorflow") == "gpu (NVIDIA Fake, 1 card)"
+    for hidden in ("", "-1"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+        assert plan_device("auto", "tensorflow") == "cpu (no NVIDIA card found)"
+
+
+def test_a_card_that_cannot_be_used_ends_the_plan(machine):
+    machine(CARDS)
+    assert plan_device("auto", "tensorflow", probes=False) == "gpu (2 cards)"
+    for requested in ("auto", "gpu"):
+        with pytest.raises(InputError, match=r"NVIDIA GPU \(2 cards\), but TensorFlow cannot"):
+            plan_device(requested, "tensorflow")
+    (Path(os.environ["PYTHONPATH"]) / "tensorflow.py").write_text("raise ImportError")
+    with pytest.raises(InputError, match=r"tensorflow\[and-cuda\].*device=cpu"):
+        plan_device("auto", "tensorflow")
+
+
+def test_jobs_in_a_line():
+    assert describe_jobs("gpu (A, 1 card)", 1) == "gpu (A, 1 card), 1 training at a time"
+    assert describe_jobs("cpu (none)", 4, 2) == "cpu (none), 4 trainings at a time, 2 threads each"

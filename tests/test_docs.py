@@ -17,7 +17,7 @@ import yaml
 from conftest import ROOT
 
 from freeconv.config import check_config, parse_study
-from freeconv.datasets import open_dataset
+from freeconv.datasets import open_dataset, read_npz
 from freeconv.files import read_metadata
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (24, 28, 28), np.uint8)
@@ -65,6 +65,60 @@ def test_other_data_sets_need_a_configuration_alone(snakemake, schema, tmp_path,
         records = open_dataset(tmp_path / path)
         np.testing.assert_array_equal(records["image"][..., 0], IMAGES)
         np.testing.assert_array_equal(records["label"], LABELS)
+
+
+@pytest.fixture
+def run_example(tmp_path, monkeypatch):
+    """Run one of the scripts of docs/datasets.md in a folder of its own."""
+    text = (ROOT / "docs/datasets.md").read_text()
+    scripts = dict(re.findall(r"```python\n# (\S+)\n(.*?)```", text, re.DOTALL))
+    assert sorted(scripts) == ["emnist.py", "openml.py", "table.py"]
+    monkeypatch.chdir(tmp_path)
+    return lambda name: exec(compile(scripts[name], name, "exec"), {})
+
+
+def test_the_example_of_emnist_turns_images_upright(run_example, tmp_path):
+    parts = {"train": (IMAGES[:20], LABELS[:20]), "test": (IMAGES[20:], LABELS[20:])}
+    for part, (images, labels) in parts.items():
+        for name, array in (
+            ("images-idx3", images.transpose(0, 2, 1)),
+            ("labels-idx1", labels + 1),
+        ):
+            path = tmp_path / f"emnist-letters-{part}-{name}-ubyte.gz"
+            path.write_bytes(gzip.compress(idx(array)))
+    run_example("emnist.py")
+    images, labels = read_npz(tmp_path / "emnist-letters.npz")
+    np.testing.assert_array_equal(images[..., 0], IMAGES)
+    np.testing.assert_array_equal(labels, LABELS)
+
+
+@pytest.mark.parametrize("as_frame", [False, True])
+def test_the_example_of_openml_gives_images(run_example, tmp_path, monkeypatch, as_frame):
+    """What scikit-learn gives are numbers of 64 bits, and texts as Python objects or categories."""
+
+    def fetch(name, **options):
+        assert (name, options["return_X_y"]) == ("mnist_784", True)
+        pixels, labels = IMAGES.reshape(24, 784).astype(float), LABELS.astype(str).astype(object)
+        if as_frame:
+            return pd.DataFrame(pixels.astype(int)), pd.Series(labels, dtype="category")
+        return pixels, labels
+
+    monkeypatch.setattr("sklearn.datasets.fetch_openml", fetch)
+    run_example("openml.py")
+    images, labels = read_npz(tmp_path / "openml.npz")
+    np.testing.assert_array_equal(images[..., 0], IMAGES)
+    np.testing.assert_array_equal(labels, LABELS)
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_the_example_of_a_table_gives_images(run_example, tmp_path, place):
+    table = pd.DataFrame(IMAGES.reshape(24, 784), columns=[f"pixel{n}" for n in range(1, 785)])
+    table.insert(0 if place == "first" else 784, "class", LABELS)
+    table.to_csv(tmp_path / "mnist_784.csv", index=False)
+    run_example("table.py")
+    images, labels = read_npz(tmp_path / "table.npz")
+    np.testing.assert_array_equal(images[..., 0], IMAGES)
+    np.testing.assert_array_equal(labels, LABELS)
 
 
 @pytest.mark.parametrize("document", ["layer.md"])

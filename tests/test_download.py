@@ -13,7 +13,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from freeconv import archives
 from freeconv.download import DownloadError, Patience, fetch
 
 CONTENT = np.random.default_rng(0).bytes(50_000)
@@ -355,7 +354,7 @@ class TestGunzipped:
         assert files(destination) == []
 
     def test_decompression_bombs_are_refused(self, get, server, destination, monkeypatch):
-        monkeypatch.setattr(archives, "RATIO_FROM", 2**20)
+        monkeypatch.setenv("FREECONV_UNPACKED_GB", f"{2**20 / 2**30}")
         bomb = gzip.compress(bytes(2**23))
         server.replies = [lambda handler: send(handler, bomb)]
         with pytest.raises(DownloadError, match=r"unpacks to more than \d+ bytes; refused"):

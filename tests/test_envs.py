@@ -25,7 +25,7 @@ def read_lock(path, python):
     }
 
 
-@pytest.mark.parametrize("name", ["analysis", "data", "train"])
+@pytest.mark.parametrize("name", ["analysis", "data", "train", "train-gpu"])
 def test_environments_pin_what_the_lock_file_pins(root, name):
     *conda, pip = yaml.safe_load((root / f"envs/{name}.yaml").read_text())["dependencies"]
     python = re.fullmatch(r"python=(\d+\.\d+)", conda[0])[1]
@@ -38,10 +38,14 @@ def test_environments_pin_what_the_lock_file_pins(root, name):
 
 
 @pytest.mark.parametrize(
-    ("part", "whole"), [("workflow", "test"), ("workflow", "bench"), ("docs", "test")]
+    ("part", "whole"),
+    [("workflow", "test"), ("workflow", "bench"), ("docs", "test"), ("gpu", "workflow")],
 )
 def test_lock_files_pin_the_same_versions(root, part, whole):
     pinned = read_lock(root / f"requirements/{part}.txt", "3.11")
+    if part == "gpu":  # CUDA's packages are nobody else's
+        assert {"nvidia-cudnn-cu12", "nvidia-cublas-cu12"} <= pinned.keys()
+        pinned = {name: pin for name, pin in pinned.items() if not name.startswith("nvidia-")}
     assert pinned
     assert pinned.items() <= read_lock(root / f"requirements/{whole}.txt", "3.11").items()
 
@@ -56,7 +60,7 @@ def test_the_lowest_versions_are_those_that_are_allowed(root, name):
     assert Version(pinned) == Version(lowest)
 
 
-@pytest.mark.parametrize("name", ["workflow", "docs", "test", "bench", "lowest"])
+@pytest.mark.parametrize("name", ["workflow", "gpu", "docs", "test", "bench", "lowest"])
 def test_every_pin_has_hashes_and_no_address(root, name):
     text = (root / f"requirements/{name}.txt").read_text()
     assert "://" not in text

@@ -3,11 +3,14 @@
 import errno
 import os
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from freeconv.errors import InputError, explain
+from freeconv.files import read_metadata, read_parquet
+from freeconv.history import FOLDS_SCHEMA
 
 
 def raised(function):
@@ -35,12 +38,35 @@ def test_a_file_that_cannot_be_written_is_named_with_a_remedy(number, words):
     assert words in explain(OSError(number, os.strerror(number)))
 
 
-def test_other_errors_of_the_system_name_their_file(tmp_path):
+def test_input_errors_speak_for_themselves():
     assert explain(InputError("epochs: 0")) == "epochs: 0"
-    for function in ((tmp_path / "missing").read_text, tmp_path.read_text):
-        error = raised(function)
-        assert explain(error) == str(error)
-        assert str(tmp_path) in explain(error)
+
+
+def test_a_file_that_cannot_be_opened_is_named_with_a_remedy(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to("loop")
+    for path, function, words in [
+        ("missing", Path.read_text, "no such file or folder: check the path"),
+        ("", Path.read_text, "a folder, expected a file: check the path"),
+        ("file/within", Path.read_text, "no such file: a part of the path is a file, where a"),
+        ("file", Path.mkdir, "a file, where a folder was expected: check the path"),
+        ("loop", Path.read_text, "a link that leads back to itself: replace it"),
+    ]:
+        assert explain(raised(partial(function, tmp_path / path))).startswith(
+            f"{tmp_path / path}: {words}"
+        )
+    # Who may do everything, as in a container, is never refused.
+    denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES), "image.png")
+    assert explain(denied).startswith("image.png: may not be read, or not be written here: change")
+
+
+@pytest.mark.parametrize("read", [read_metadata, partial(read_parquet, schema=FOLDS_SCHEMA)])
+@pytest.mark.parametrize("path", ["missing", "file/within"])
+def test_a_table_that_cannot_be_opened_is_named(tmp_path, read, path):
+    """Arrow's errors are not all as those of the system."""
+    (tmp_path / "file").write_text("")
+    text = explain(raised(partial(read, tmp_path / path)))
+    assert text.startswith(f"{tmp_path / path}: no such file")
 
 
 def exhaust_numpy():

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from conftest import run_script
 
-from freeconv.folds import METHODS, assign_folds, fold_table, split
+from freeconv.datasets import pack
+from freeconv.errors import InputError
+from freeconv.folds import METHODS, assign_folds, check_batch, check_folds, fold_table, split
 
 LABELS = np.random.default_rng(0).integers(0, 4, 103)
 
@@ -62,7 +65,9 @@ def test_split():
 
 @pytest.mark.parametrize("count", [1, 0, 12])
 def test_count_is_checked(count):
-    with pytest.raises(ValueError, match=rf"2 to the number of images, 11.*count={count}"):
+    with pytest.raises(
+        ValueError, match=rf"count must be 2 to the number of images, 11\..* {count}\."
+    ):
         assign_folds(np.zeros(11), count)
 
 
@@ -75,3 +80,140 @@ def test_method_is_checked():
 def test_missing_fold_is_refused(fold):
     with pytest.raises(ValueError, match=rf"fold={fold}.*\[0, 1, 2, 3, 4\]"):
         split(assign_folds(LABELS, 5), fold)
+
+
+def check(labels, count, method):
+    labels = np.array(labels)
+    return check_folds(labels, assign_folds(labels, count, method, seed=0), method)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_folds_as_they_should_be_give_no_warning(method):
+    assert check(LABELS, 5, method) == []
+    assert check(np.arange(12) % 2, 6, method) == []
+
+
+def test_mixed_images_are_hardly_ever_taken_for_sorted_ones():
+    random = np.random.default_rng(1)
+    warned = 0
+    for _ in range(200):
+        labels = random.integers(0, random.integers(2, 11), random.integers(100, 500))
+        warned += bool(check(labels, int(random.integers(2, 11)), "contiguous"))
+    assert warned <= 2
+
+
+@pytest.mark.parametrize(("classes", "images", "count"), [(10, 20, 5), (2, 4, 2), (4, 9, 4)])
+def test_folds_of_whole_classes_are_refused(classes, images, count):
+    """A class that is all in one fold is in the training part of no cell that measures it."""
+    labels = np.repeat(np.arange(classes), images)
+    message = "100% of the validation images of fold 0 .*class 0 .*Set folds.method: stratified"
+    with pytest.raises(InputError, match=message):
+        check(labels, count, "contiguous")
+    assert check(labels, count, "stratified") == []
+    assert check(labels, count, "shuffled") == []
+
+
+@pytest.mark.parametrize(("classes", "images", "count"), [(3, 8, 4), (2, 50, 5), (3, 1000, 7)])
+def test_images_in_the_order_of_their_classes_are_warned_of(classes, images, count):
+    """Every class is in two folds at least, and none in all."""
+    labels = np.repeat(np.arange(classes), images)
+    (warning,) = check(labels, count, "contiguous")
+    assert warning.startswith("the images are in the order of their classes: fold ")
+    assert warning.endswith("Set folds.method: stratified")
+    parts = np.concatenate([labels, np.repeat(np.arange(classes), images // 4)])
+    assert len(check(parts, count, "contiguous")) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "remedy"), [("contiguous", "folds.method: stratified"), ("shuffled", "Add images")]
+)
+def test_a_small_class_is_warned_of(method, remedy):
+    few, lacking = check([0, 1] * 10 + [7], 3, method)
+    assert few == "class 7 with 1: fewer images than the 3 folds"
+    assert lacking.startswith("the training part of a fold lacks classes: class 7 (fold ")
+    assert remedy in lacking
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_image_of_each_class_is_refused(method):
+    with pytest.raises(InputError, match="class 0"):
+        check(range(6), 3, method)
+
+
+def test_stratified_folds_need_an_image_of_each_class_in_every_fold():
+    message = "class 4 with 2, class 9 with 3: fewer images than the 5 folds.*count to at most 2"
+    with pytest.raises(InputError, match=message):
+        assign_folds([0] * 9 + [4] * 2 + [9] * 3, 5, "stratified")
+    with pytest.raises(InputError, match=r"class 1 with 1: .* Add images, or leave"):
+        assign_folds([0] * 9 + [1], 2, "stratified")
+    assert check([0] * 9 + [1] * 2, 2, "stratified") == []
+
+
+def test_one_class_alone_is_refused():
+    with pytest.raises(InputError, match="all images are of class 3; expected at least two"):
+        check([3] * 10, 2, "shuffled")
+
+
+def test_a_batch_fits_the_smallest_training_part():
+    folds = np.array([0, 0, 0, 1, 1])
+    check_batch(folds, 2)
+    with pytest.raises(
+        InputError, match=r"batch_size: 3 is more than the 2 .* fold 0; .*at most 2"
+    ):
+        check_batch(folds, 3)
+
+
+class TestScript:
+    """Standard output is what is seen where Snakemake runs; standard error goes to a log."""
+
+    def run(self, folder, labels, *words, shape=(15, 15, 1), count=2, method="contiguous"):
+        images = np.zeros((len(labels), *shape), np.uint8)
+        np.save(folder / "mine.npy", pack(images, np.array(labels)))
+        made = ["--count", count, "--method", method, "--seed", 0, "--source", "x"]
+        paths = ["--data", folder / "mine.npy", "--output", folder / "folds.parquet"]
+        return run_script("folds", *made, *paths, *words)
+
+    def test_warnings_are_seen_and_logged(self, tmp_path):
+        run = self.run(tmp_path, [0, 1] * 10 + [2], count=3)
+        assert run.returncode == 0
+        seen, logged = run.stdout.splitlines(), run.stderr.splitlines()
+        assert (
+            seen[0]
+            == f"warning: {tmp_path}/mine.npy: class 2 with 1: fewer images than the 3 folds"
+        )
+        assert len(seen) == 2
+        assert [line.partition(" ")[2] for line in logged[:2]] == seen
+        assert (tmp_path / "folds.parquet").exists()
+
+    def test_nothing_is_said_of_folds_as_they_should_be(self, tmp_path):
+        network = ["--network", "mnist", "--layers", 3, "--batch-size", 10]
+        run = self.run(tmp_path, [0, 1] * 10, *network)
+        assert (run.returncode, run.stdout) == (0, "")
+
+    @pytest.mark.parametrize(
+        ("options", "words", "message"),
+        [
+            (
+                {"shape": (14, 40, 3)},
+                ["--network", "mnist", "--layers", 3],
+                "Images of 14 x 40 are too",
+            ),
+            (
+                {},
+                ["--network", "cifar10", "--layers", 3, "--batch-size", 1],
+                "Images of 15 x 15 are too",
+            ),
+            (
+                {},
+                ["--batch-size", 11],
+                "batch_size: 11 is more than the 10 training images of fold 0",
+            ),
+            ({"count": 21}, [], "folds.count must be 2 to the number of images, 20. Received: 21"),
+        ],
+    )
+    def test_what_cannot_be_trained_is_refused(self, tmp_path, options, words, message):
+        run = self.run(tmp_path, [0, 1] * 10, *words, **options)
+        assert (run.returncode, run.stdout) == (1, "")
+        assert run.stderr.startswith(f"error: {tmp_path}/mine.npy: {message}")
+        assert len(run.stderr.splitlines()) == 1
+        assert not (tmp_path / "folds.parquet").exists()

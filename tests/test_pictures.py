@@ -1,14 +1,15 @@
 """Folders and archives of PNG images, right ones and wrong ones."""
 
 import os
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from freeconv import pictures
 from freeconv.errors import DataFileError
 from freeconv.pictures import read_folder
 
@@ -77,11 +78,13 @@ def test_the_log_says_which_class_is_which(folder, caplog):
         ("b/2.png", {"shape": (6, 5)}, r"b/2\.png: .* 6x5x1 .*, but a/1\.png is 5x6x1"),
         ("b/2.png", {"shape": (5, 6, 3)}, r"b/2\.png: .* 5x6x3 .*, but a/1\.png is 5x6x1"),
         ("b/2.png", {"mode": "RGBA"}, r"b/2\.png: .*mode RGBA; expected 8-bit gray .* or RGB"),
+        ("b/2.png", {"mode": "LA"}, r"b/2\.png: .*mode LA;"),
         ("b/2.png", {"mode": "P"}, r"b/2\.png: .*mode P;"),
         ("b/2.png", {"mode": "1"}, r"b/2\.png: .*mode 1;"),
-        ("b/2.png", {"mode": "I;16"}, r"b/2\.png: .*mode I;16;"),
+        ("b/2.png", {"mode": "I;16"}, r"b/2\.png: a PNG of 16 bits.*mode I;16; .*divide .* 257"),
         ("b/2.jpg", {}, r"b/2\.jpg: .*PNG"),
-        ("b/deep/2.png", {}, "b/deep"),
+        ("b/deep/2.png", {}, "b/deep.*<class>/<name>.png"),
+        ("2.png", {}, r"2\.png: .*<class>/<name>.png"),
     ],
 )
 def test_the_first_wrong_file_is_named(folder, tmp_path, name, options, message, as_archive):
@@ -104,37 +107,134 @@ def test_there_are_two_to_256_classes(folder, count, message):
         read_folder(folder)
 
 
-@pytest.mark.parametrize("damage", [b"", b"text", "half", "checksum"])
-def test_damaged_images_are_refused(folder, damage):
+@pytest.fixture
+def second(folder):
+    """The place of the second image of a folder."""
     draw(folder / "a/1.png")
-    draw(folder / "b/1.png")
-    path = folder / "b/1.png"
-    content = path.read_bytes()
+    (folder / "b").mkdir()
+    return folder / "b/1.png"
+
+
+@pytest.mark.parametrize("damage", ["half", "checksum", "signature"])
+def test_damaged_images_are_refused(folder, second, damage):
+    draw(second)
+    content = second.read_bytes()
     place = content.index(b"IDAT") + 8
     whole = content[:place] + bytes(8) + content[place + 8 :]
-    path.write_bytes({"half": content[:60], "checksum": whole}.get(damage, damage))
-    with pytest.raises(DataFileError, match=r"b/1\.png: not a PNG image, or damaged"):
+    second.write_bytes({"half": content[:60], "checksum": whole, "signature": content[:8]}[damage])
+    with pytest.raises(DataFileError, match=r"b/1\.png: not a PNG image, or damaged .* again, or"):
         read_folder(folder)
 
 
-def test_other_formats_under_the_name_of_png_are_refused(folder):
-    draw(folder / "a/1.png")
-    draw(folder / "b/1.png")
-    Image.new("L", (6, 5)).save(folder / "b/1.png", format="GIF")
-    with pytest.raises(DataFileError, match=r"b/1\.png: not a PNG image"):
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [(b"", ": an empty file. Copy it"), (b"text", ", but another file of that name. Save it as")],
+)
+def test_what_is_no_image_is_refused(folder, second, content, found):
+    second.write_bytes(content)
+    with pytest.raises(DataFileError, match=rf"b/1\.png: not a PNG image{found}"):
         read_folder(folder)
 
 
-def test_pixels_are_bounded_before_they_are_unpacked(folder, monkeypatch):
+@pytest.mark.parametrize("name", ["JPEG", "GIF", "BMP", "TIFF", "WebP"])
+def test_other_formats_under_the_name_of_png_are_named(folder, second, name):
+    Image.new("L", (6, 5)).save(second, format=name)
+    with pytest.raises(DataFileError, match=rf"b/1\.png: not a PNG image, but a {name} of that"):
+        read_folder(folder)
+
+
+def test_an_animation_is_refused(folder, second):
+    images = [Image.fromarray(RANDOM.integers(0, 256, (5, 6), np.uint8)) for _ in range(3)]
+    images[0].save(second, save_all=True, append_images=images[1:])
+    with pytest.raises(DataFileError, match=r"b/1\.png: an animated PNG of 3 images"):
+        read_folder(folder)
+
+
+def test_colours_of_16_bits_are_refused(folder, second):
+    """Pillow reads the upper halves without a word. It writes none: this one is by hand."""
+    header = struct.pack(">IIBBBBB", 6, 5, 16, 2, 0, 0, 0)
+    rows = (b"\0" + bytes(6 * 3 * 2)) * 5
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    second.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+            for kind, data in chunks
+        )
+    )
+    assert Image.open(second).mode == "RGB"
+    with pytest.raises(DataFileError, match=r"b/1\.png: a PNG of 16 bits"):
+        read_folder(folder)
+
+
+def test_pixels_are_bounded_before_they_are_unpacked(folder, second, monkeypatch):
     """To unpack what is left of this image would be another error."""
-    monkeypatch.setattr(pictures, "PNG_BYTES_MAX", 2**20)
-    draw(folder / "a/1.png")
-    bomb = folder / "b/1.png"
-    bomb.parent.mkdir()
-    Image.new("L", (5000, 5000)).save(bomb)
-    bomb.write_bytes(bomb.read_bytes()[:100])
-    with pytest.raises(DataFileError, match=r"b/1\.png: .*more than 1048576 bytes; refused"):
+    monkeypatch.setenv("FREECONV_UNPACKED_GB", f"{2**20 / 2**30}")
+    Image.new("L", (5000, 5000)).save(second)
+    second.write_bytes(second.read_bytes()[:100])
+    message = r"b/1\.png: unpacks to more than 1048576 bytes; refused.* FREECONV_UNPACKED_GB"
+    with pytest.raises(DataFileError, match=message):
         read_folder(folder)
+
+
+def test_an_image_that_pillow_finds_too_large_is_named(folder, second, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    draw(second)
+    with pytest.raises(DataFileError, match=r"a/1\.png: too large an image .*; scale it down"):
+        read_folder(folder)
+
+
+def make_folder(path):
+    path.mkdir()
+
+
+def make_lost_link(path):
+    path.symlink_to("nowhere")
+
+
+def make_loop(path):
+    path.symlink_to(path.name)
+
+
+def make_link_up(path):
+    path.symlink_to("..")
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "message"),
+    [
+        ("c", make_folder, "c: an empty folder; put .* or remove it"),
+        ("c", make_lost_link, "c: a link that leads nowhere; mend it, or remove it"),
+        ("c", make_loop, "c: a link that leads nowhere"),
+        ("c", make_link_up, "c/my images: a folder in the folder of a class"),
+        ("b/2.png", make_folder, r"b/2\.png: a folder in the folder of a class"),
+        ("b/2.png", make_lost_link, r"b/2\.png: a link that leads nowhere; mend it, or remove it"),
+        ("b/2.png", make_loop, r"b/2\.png: a link that leads nowhere"),
+        ("b/2.png", make_link_up, r"b/2\.png: a folder in the folder of a class"),
+    ],
+)
+def test_what_stands_in_the_place_of_another_is_refused(folder, second, name, make, message):
+    draw(second)
+    make(folder / name)
+    with pytest.raises(DataFileError, match=message):
+        read_folder(folder)
+
+
+def test_links_are_followed(folder, second, tmp_path):
+    drawn = draw(tmp_path / "elsewhere/1.png")
+    second.symlink_to(tmp_path / "elsewhere/1.png")
+    (folder / "c").symlink_to(tmp_path / "elsewhere")
+    images, labels = read_folder(folder)
+    np.testing.assert_array_equal(images[1:, ..., 0], [drawn, drawn])
+    assert labels.tolist() == [0, 1, 2]
+
+
+def test_equal_numbers_are_in_the_order_of_their_names(folder, caplog):
+    caplog.set_level("INFO")
+    for name in ("1", "001", "01", "0001"):
+        draw(folder / name / "1.png")
+    read_folder(folder)
+    assert caplog.messages == ["class 0: 0001", "class 1: 001", "class 2: 01", "class 3: 1"]
 
 
 def test_devices_in_a_folder_are_not_opened(folder):

@@ -1,11 +1,9 @@
 """Where the images of a data set come from, as a configuration says it."""
 
-import os
-
 import pytest
 
 from freeconv.errors import InputError
-from freeconv.sources import check_source, files_of, local_digest
+from freeconv.sources import check_source, files_of
 from freeconv.study import Study
 
 DIGEST = "0" * 64
@@ -65,41 +63,6 @@ def test_a_path_goes_before_a_download():
     files = files_of({"files": {"archive": DOWNLOADED | {"path": "here.zip"}}})
     assert files["archive"].path == "here.zip"
     assert files["archive"].name is None
-
-
-def test_a_digest_is_that_of_the_content(tmp_path):
-    def digest():
-        return local_digest({"format": "folder", "path": str(tmp_path)})
-
-    image = tmp_path / "a/1.png"
-    image.parent.mkdir()
-    image.write_bytes(b"12")
-    digests = [digest()]
-    os.utime(image, (1, 1))
-    assert digest() == digests[0]
-    (tmp_path / "a/2.png").write_bytes(b"12")
-    digests.append(digest())
-    image.write_bytes(b"13")
-    digests.append(digest())
-    image.rename(tmp_path / "a/3.png")
-    digests.append(digest())
-    (tmp_path / "b").mkdir()
-    (tmp_path / "a/2.png").rename(tmp_path / "b/2.png")
-    digests.append(digest())
-    assert len(set(digests)) == 5
-
-
-def test_of_one_file_too(tmp_path):
-    source = {"format": "npz", "path": str(tmp_path / "a.npz")}
-    assert local_digest(source) == ""
-    (tmp_path / "a.npz").write_bytes(b"1")
-    one = local_digest(source)
-    (tmp_path / "a.npz").write_bytes(b"2")
-    assert len({one, local_digest(source), ""}) == 3
-
-
-def test_what_is_downloaded_has_no_local_digest():
-    assert local_digest({"files": {"archive": DOWNLOADED}}) == ""
 
 
 def test_places_do_not_count_for_results(read_config):

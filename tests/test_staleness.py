@@ -10,6 +10,8 @@ import yaml
 
 PROJECT = ("Snakefile", "config", "envs", "profiles", "scripts", "src", "workflow")
 LAYERS = "src/freeconv/layers/base.py"
+# Snakemake's own options, by which more counts than here.
+ANY_PROFILE = ("--workflow-profile", "none")
 
 
 @pytest.fixture
@@ -115,6 +117,7 @@ def test_what_changes_no_number_makes_nothing_stale(project, planned):
     change(project, "workflow/rules/train.smk", "--threads {threads}", "--threads  {threads}")
     configure(project, mirror="http://localhost:1")
     assert planned() == (0, 0)
+    assert planned(*ANY_PROFILE) == (0, 0)
 
 
 ADDED = {
@@ -165,7 +168,7 @@ STALE = {
         5,
     ),
     "how a free layer computes": (
-        lambda p: change(p, LAYERS, "ops.add(outputs", "ops.add(0 + outputs"),
+        lambda p: change(p, LAYERS, "outputs = outputs +", "outputs = 2 * outputs +"),
         3,
     ),
     "how the filter distance is computed": (
@@ -253,5 +256,24 @@ def test_a_stale_cell_is_trained_once(project, snakemake, planned):
     )
     assert run.returncode == 0, run.stdout
     assert run.stdout.count("rule train_cell") == 1
-    assert planned(target) == (0, 0)
-    assert planned() == (4, 4)
+    for profile in ((), ANY_PROFILE):
+        assert planned(target, *profile) == (0, 0)
+        assert planned(*profile) == (4, 4)
+
+
+def test_training_alone_loses_no_work(project, snakemake, planned):
+    """Its models wait for their evaluations, and go after them."""
+    configure(project, augmentations={"translation": [0, 0.2]}, vcp=None, models=["cnn"])
+    words = ("--configfile", project / "study.yaml", *ANY_PROFILE)
+    trained = snakemake(project, "train", *words, snakefile=project / "Snakefile")
+    assert trained.returncode == 0, trained.stdout
+    assert trained.stdout.count("rule train_cell") == 1
+    (model,) = project.glob("results/**/model.keras")
+    assert planned() == (0, 1)
+    target = model.with_name("evaluation.parquet").relative_to(project)
+    evaluated = snakemake(project, target, *words, snakefile=project / "Snakefile")
+    assert evaluated.returncode == 0, evaluated.stdout
+    assert "rule train_cell" not in evaluated.stdout
+    assert not model.exists()
+    assert planned() == (0, 0)
+    assert planned("train") == (0, 0)

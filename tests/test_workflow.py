@@ -1,8 +1,10 @@
 """A small study through the whole workflow, and what the workflow refuses."""
 
+import hashlib
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -217,13 +219,77 @@ def test_the_paper_is_920_training_jobs(snakemake, tmp_path):
     assert (counts["train_cell"], counts["folds"], counts["prepare"]) == ("920", "2", "2")
 
 
+def test_the_paper_s_study_takes_single_values_of_the_command_line(snakemake, tmp_path):
+    """It is read exactly when no file is named; its name may be another one."""
+    words = ("keep_models=true", "vcp=null", "study=mine", "folds={run: [0]}")
+    run = snakemake(tmp_path, "train", "--dry-run", "--config", *words)
+    assert run.returncode == 0, run.stdout
+    jobs = set(re.findall(r"results/(mine/cells/\S+)/history.parquet", run.stdout))
+    assert len(jobs) == 2 * (1 + 40) * 2
+    assert not [job for job in jobs if "vcp-0/" not in job]
+
+
+def test_a_study_without_a_name_is_not_mixed_with_the_paper_s(root, snakemake, tmp_path):
+    study = yaml.safe_load((root / "tests/smoke.yaml").read_text())
+    del study["study"]
+    (tmp_path / "nameless.yaml").write_text(yaml.safe_dump(study))
+    run = snakemake(tmp_path, "--configfile", tmp_path / "nameless.yaml", "--dry-run")
+    assert run.returncode != 0
+    assert f"{tmp_path}/nameless.yaml: study: missing; this key is required" in run.stdout
+    assert run.stdout.count("missing") == 1
+
+
+def test_another_address_is_no_other_file(snakemake, tmp_path):
+    """What was downloaded stays when the mirror is gone, even where it is asked for again."""
+    (tmp_path / "mirror/mini").mkdir(parents=True)
+    (tmp_path / "mirror/mini/a.npz").write_bytes(b"content")
+    digest = hashlib.sha256(b"content").hexdigest()
+    archive = f"{{name: a.npz, sha256: {digest}}}"
+    source = f"sources={{mini: {{format: npz, files: {{archive: {archive}}}}}}}"
+    target, file = "data/raw/mini/a.npz", tmp_path / "data/raw/mini/a.npz"
+    run = snakemake(tmp_path, target, "--config", source, f"mirror={tmp_path}/mirror")
+    assert run.returncode == 0, run.stdout
+    shutil.rmtree(tmp_path / "mirror")
+    for mirror in ("null", f"{tmp_path}/./mirror/", "~/elsewhere"):
+        run = snakemake(tmp_path, target, "--dry-run", "--config", source, f"mirror={mirror}")
+        assert "Nothing to be done" in run.stdout
+    again = ("--forcerun", "download", "--config", source)
+    assert snakemake(tmp_path, target, *again).returncode == 0
+    assert file.read_bytes() == b"content"
+    file.write_bytes(b"damaged")
+    run = snakemake(tmp_path, target, *again)
+    assert run.returncode != 0
+    assert file.read_bytes() == b"damaged"
+
+
+def test_where_jobs_will_compute_is_said_before_them(root, snakemake, tmp_path, monkeypatch):
+    """Without a card, cells do not wait for one another; with one that fails, nothing starts."""
+    auto = (*("--configfile", root / "tests/smoke.yaml"), "--config", "device=auto")
+    words = ("train", "--dry-run", "--resources", "gpu=1", *auto)
+    run = snakemake(tmp_path, *words)
+    assert run.returncode == 0, run.stdout
+    said = "device: cpu (no NVIDIA card found), 2 trainings at a time, 1 thread each"
+    assert run.stdout.count("device: ") == run.stdout.count(said) == 1
+    assert len(re.findall(r"\bgpu=0", run.stdout)) == len(CELLS)
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA Fake (UUID: GPU-aaaa)'\n")
+    smi.chmod(0o755)
+    monkeypatch.setattr(os, "defpath", f"{tmp_path}{os.pathsep}{os.defpath}")
+    run = snakemake(tmp_path, *words)
+    assert run.returncode != 0
+    assert "device: there is an NVIDIA GPU (1 card), but TensorFlow cannot use it" in run.stdout
+
+
 @pytest.mark.parametrize(
     ("attempt", "gpu"), [(1, "gpu=1, gpu_share=1/4"), (2, "gpu=4, gpu_share=4/4")]
 )
 def test_a_job_that_failed_has_a_whole_card_next(root, snakemake, tmp_path, attempt, gpu):
+    """With --jobs, which has jobs run elsewhere, as here there may be no card."""
     (tmp_path / "change.yaml").write_text(yaml.safe_dump({"device": "gpu", "gpu_shares": 4}))
     studies = [root / "tests/smoke.yaml", tmp_path / "change.yaml"]
-    run = snakemake(tmp_path, "train", "--configfile", *studies, "--dry-run", "--attempt", attempt)
+    run = snakemake(
+        tmp_path, "train", "--configfile", *studies, "--dry-run", "--attempt", attempt, "--jobs", 8
+    )
     assert run.returncode == 0, run.stdout
     assert len(re.findall(gpu, run.stdout)) == len(CELLS)
 

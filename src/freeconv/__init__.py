@@ -13,7 +13,11 @@ from importlib import import_module
 _PUBLIC = {
     "freeconv.layers": ("ConnectionMask", "FreeConv1D", "FreeConv2D", "FreeConv3D"),
     "freeconv.conversion": ("to_free", "to_shared"),
-    "freeconv.legacy": ("from_locally_connected", "load_locally_connected"),
+    "freeconv.legacy": (
+        "from_locally_connected",
+        "legacy_hard_sigmoid",
+        "load_locally_connected",
+    ),
     "freeconv.models": ("build_model", "load_model"),
 }
 _MODULES = {name: module for module, names in _PUBLIC.items() for name in names}

@@ -1,26 +1,27 @@
 """Archives and compressed files from elsewhere: read in memory, never unpacked to disk.
 
 What an archive says of itself is not believed. Names that point out of it, links and devices are
-refused although nothing would follow them: an honest data set has none. So is content that unpacks
-to far more than its size on disk can account for.
+refused although nothing would follow them: an honest data set has none. So are more bytes of
+content than `unpacked_max`. How well it is compressed says nothing: black images shrink to nothing.
 """
 
 import bz2
 import gzip
 import lzma
+import os
 import stat
 import tarfile
 import zipfile
 import zlib
 from pathlib import Path
 
-from freeconv.errors import DataFileError
+from freeconv.errors import DataFileError, InputError
 
-UNPACKED_MAX = 2**32
-"""Most bytes that a file may unpack to; CIFAR-10 has 0.2 billion."""
+UNPACKED_GB = "FREECONV_UNPACKED_GB"
+"""Environment variable: most gigabytes (2^30 bytes) that are unpacked of a data set; 4 without it.
 
-RATIO_MAX, RATIO_FROM = 100, 2**26
-"""Most bytes that a compressed byte may unpack to, and the size from which that counts."""
+CIFAR-10 has 0.2 of them.
+"""
 
 MEMBERS_MAX = 1_000_000
 """Most members of an archive."""
@@ -58,7 +59,7 @@ class Limited:
         block = self.stream.read(min(size, self.left + 1))
         self.left -= len(block)
         if self.left < 0:
-            raise DataFileError(self.path, f"unpacks to more than {self.limit} bytes; refused.")
+            raise too_large(self.path, self.limit)
         return block
 
     def finish(self):
@@ -67,9 +68,29 @@ class Limited:
             pass
 
 
-def unpacked_limit(path):
-    """Returns how many bytes a compressed file may unpack to, by its size on disk."""
-    return min(UNPACKED_MAX, max(RATIO_FROM, RATIO_MAX * Path(path).stat().st_size))
+def unpacked_max():
+    """Returns how many bytes may be unpacked of a data set, see `UNPACKED_GB`.
+
+    Raises:
+        InputError: If the environment variable is no number above 0.
+    """
+    text = os.environ.get(UNPACKED_GB, "4")
+    try:
+        size = int(float(text) * 2**30)
+    except (OverflowError, ValueError):
+        size = 0
+    if size <= 0:
+        raise InputError(f"{UNPACKED_GB}: {text!r} is not allowed; expected gigabytes, such as 16")
+    return size
+
+
+def too_large(path, limit):
+    """Returns the error of a file of which more than `limit` bytes would be unpacked."""
+    return DataFileError(
+        path,
+        f"unpacks to more than {limit} bytes; refused. If that is right, allow more gigabytes by "
+        f"the environment variable {UNPACKED_GB}, such as {UNPACKED_GB}={2 * limit // 2**30 + 1}",
+    )
 
 
 def read_members(path, wanted=None):
@@ -78,7 +99,7 @@ def read_members(path, wanted=None):
     Args:
         path: ZIP (stored or deflated), or TAR, plain or compressed by gzip, bzip2 or xz.
         wanted: function of a name that tells whether the file is to be read; all without it.
-            The others are checked all the same.
+            The names of the others are checked all the same.
 
     Yields:
         `(name, content)`: text with `/` between folders, and bytes.
@@ -86,7 +107,8 @@ def read_members(path, wanted=None):
     Raises:
         DataFileError: If the archive is damaged or encrypted; a name is absolute, contains `..`
             or stands for two files; a member is neither file nor folder; or there are too many of
-            them or of their bytes (`MEMBERS_MAX`, `unpacked_limit`).
+            them or of the bytes of those wanted (`MEMBERS_MAX`, `unpacked_max`); of a TAR archive,
+            which is unpacked as a whole, of all its bytes.
         FileNotFoundError: If there is no such file.
     """
     path = Path(path)
@@ -105,13 +127,28 @@ def read_members(path, wanted=None):
         raise DataFileError(path, f"not a ZIP or TAR archive, or damaged ({error}).") from error
 
 
+def member_names(path):
+    """Returns the names of the files of an archive in its order; see `read_members`."""
+    names = []
+
+    def note(name):
+        names.append(name)
+        return False
+
+    # Nothing is wanted, and so nothing is read.
+    for _ in read_members(path, note):
+        pass
+    return names
+
+
 def _zip_members(path, _magic, wanted):
-    limit = unpacked_limit(path)
+    limit = unpacked_max()
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         _check_count(path, len(members))
-        if sum(member.file_size for member in members) > limit:
-            raise DataFileError(path, f"unpacks to more than {limit} bytes; refused.")
+        to_read = {member.filename for member in members if wanted(member.filename)}
+        if sum(member.file_size for member in members if member.filename in to_read) > limit:
+            raise too_large(path, limit)
         for member in members:
             mode = stat.S_IFMT(member.external_attr >> 16)
             _check_member(path, member.filename, mode in (0, stat.S_IFREG, stat.S_IFDIR))
@@ -121,12 +158,11 @@ def _zip_members(path, _magic, wanted):
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise DataFileError(path, f"{member.filename} is neither stored nor deflated.")
             if not member.is_dir():
-                yield member.filename, _zip_content(archive, member, wanted)
+                is_read = member.filename in to_read
+                yield member.filename, _zip_content(archive, member) if is_read else None
 
 
-def _zip_content(archive, member, wanted):
-    if not wanted(member.filename):
-        return None
+def _zip_content(archive, member):
     with archive.open(member) as file:
         # A size is named, since without one zipfile unpacks first and compares sizes later.
         return file.read(member.file_size + 1)
@@ -134,9 +170,8 @@ def _zip_content(archive, member, wanted):
 
 def _tar_members(path, magic, wanted):
     opener = next((o for start, o in _OPENERS.items() if magic.startswith(start)), open)
-    limit = unpacked_limit(path) if opener is not open else UNPACKED_MAX
     with opener(path, "rb") as file:
-        stream = Limited(file, limit, path)
+        stream = Limited(file, unpacked_max(), path)
         yield from _tar_stream(path, stream, wanted)
         stream.finish()
 

@@ -3,8 +3,10 @@
 import argparse
 import dataclasses
 import logging
+import os
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from freeconv.errors import explain
@@ -76,7 +78,8 @@ def parse_settings(cls, namespace):
 def run_script(description, add_own_arguments, main):
     """Parse the command line of a script and run it.
 
-    What a user can mend (`errors.explain`) ends as one line on standard error and status 1.
+    What a user can mend (`errors.explain`) ends as one line on standard error and status 1. If who
+    reads standard output has left (`| head`), the script ends with status 1 and without a word.
 
     Args:
         description: what the script does, for `--help`.
@@ -85,15 +88,49 @@ def run_script(description, add_own_arguments, main):
     """
     parser = argparse.ArgumentParser(description=description)
     add_own_arguments(parser)
-    arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    if sys.stdout is None:  # closed by who started it
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - until the end
     try:
-        main(arguments)
+        try:
+            arguments = parser.parse_args()
+            _start_logging()
+            main(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still to be written would fail again at the end of Python.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _OUTPUT)
+        sys.exit(1)
     except Exception as error:
         message = explain(error)
         if message is None:
             raise
         sys.exit(f"error: {message}")
+
+
+def _start_logging():
+    """Log to standard error; the library's warnings to standard output, too, if it is elsewhere.
+
+    Rules put standard error into a log file, but a warning is to be seen where Snakemake runs.
+    """
+    logging.addLevelName(logging.INFO, "")
+    logging.addLevelName(logging.WARNING, "warning: ")
+    layout = "%(asctime)s %(levelname)s%(message)s"
+    logging.basicConfig(level=logging.INFO, format=layout, datefmt="%H:%M:%S")
+    with suppress(OSError):  # one of them may be closed
+        if not os.path.sameopenfile(_OUTPUT, _ERROR):
+            logging.getLogger("freeconv").addHandler(_WarningsOnOutput(logging.WARNING))
+
+
+_OUTPUT, _ERROR = 1, 2
+
+
+class _WarningsOnOutput(logging.Handler):
+    """Writes warnings to standard output, past its buffer; who reads it may have left."""
+
+    def emit(self, record):
+        with suppress(OSError):
+            os.write(_OUTPUT, f"warning: {record.getMessage()}\n".encode(errors="replace"))
 
 
 def _flag(name):

@@ -2,17 +2,29 @@
 
 import json
 import math
+import os
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
 
 from freeconv.errors import InputError
 from freeconv.extensions import extended_schema
 from freeconv.extensions import read as read_extension
 from freeconv.study import Study
+
+
+def _is_integer(_, value):
+    """JSON Schema takes 4.0 for an integer, but no argument of a script is one with a point."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_Validator = validators.extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+)
 
 
 class _Loader(yaml.SafeLoader):
@@ -73,6 +85,53 @@ def merge(base, study):
     return merged
 
 
+def override(config, words):
+    """The configuration that values of the command line make of another one.
+
+    Args:
+        config: mapping.
+        words: texts `key=value`, values in YAML: `true` and `null` are what they are in a file.
+            Mappings are merged, as `merge` does.
+
+    Example:
+        >>> override({"folds": {"count": 5, "run": [0]}}, ["folds={run: [1]}", "mirror=null"])
+        {'folds': {'count': 5, 'run': [1]}, 'mirror': None}
+    """
+    for word in words:
+        key, _, text = word.partition("=")
+        try:
+            value = _parse_yaml("--config", text)
+        except InputError:
+            value = text
+        config = merge(config, {key: value})
+    return config
+
+
+def expand_paths(config):
+    """A configuration in whose paths `~` is the user's home folder.
+
+    Args:
+        config: mapping, as parsed from YAML; wrong values stay as they are.
+    """
+    sources = config.get("sources")
+    if isinstance(sources, dict):
+        sources = {name: _expand(source, ("path",)) for name, source in sources.items()}
+        for name, source in sources.items():
+            if isinstance(source, dict) and isinstance(source.get("files"), dict):
+                files = {role: _expand(file, ("path",)) for role, file in source["files"].items()}
+                sources[name] = {**source, "files": files}
+        config = {**config, "sources": sources}
+    return _expand(config, ("extension", "mirror"))
+
+
+def _expand(mapping, keys):
+    if not isinstance(mapping, dict):
+        return mapping
+    paths = {key: mapping[key] for key in keys if isinstance(mapping.get(key), str)}
+    # As a text: a path would join the slashes of a URL.
+    return {**mapping, **{key: os.path.expanduser(paths[key]) for key in paths}}  # noqa: PTH111
+
+
 def _parse_yaml(path, text):
     try:
         return yaml.load(text, Loader=_Loader)
@@ -83,7 +142,7 @@ def _parse_yaml(path, text):
         if error.problem and error.context and error.context_mark:
             why += f" ({error.context} of line {error.context_mark.line + 1})"
         raise InputError(f"{where}: not valid YAML: {why}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # such as a date of the 13th month
         raise InputError(f"{path}: not valid YAML: {error}") from None
 
 
@@ -116,20 +175,25 @@ def check_config(config, schema):
             fault, naming the key, its value and what is allowed.
     """
     faults = sorted(
-        Draft202012Validator(schema).iter_errors(config), key=lambda e: list(map(str, e.path))
+        _Validator(schema).iter_errors(config), key=lambda e: list(map(str, e.absolute_path))
     )
+    # What is of the wrong kind is not within the bounds, either.
+    wrong = {tuple(fault.absolute_path) for fault in faults if fault.validator == "type"}
+    faults = [f for f in faults if f.validator == "type" or tuple(f.absolute_path) not in wrong]
     # The validator names a fault by every key that is missing, each of which names them all.
     lines = dict.fromkeys(line for fault in faults for line in _describe(fault))
-    lines |= dict.fromkeys(_not_finite(config, ()))
+    named = {tuple(fault.absolute_path) for fault in faults}
+    lines |= dict.fromkeys(line for path, line in _not_finite(config, ()) if path not in named)
     if lines:
         head = "invalid configuration (config/README.md explains every key):"
         raise InputError("\n".join([head, *(f"  - {line}" for line in lines)]))
 
 
 def _not_finite(value, path):
-    """A line for each number that is not finite: NaN lies within all bounds of a schema."""
+    """Path and line of each number that is not finite: NaN lies within all bounds of a schema."""
     if isinstance(value, float) and not math.isfinite(value):
-        yield f"{_dotted(path)}: {_literal(value)} is not allowed; expected a finite number"
+        line = f"{_dotted(path)}: {_literal(value)} is not allowed; expected a finite number"
+        yield path, line
     elif isinstance(value, dict | list):
         items = value.items() if isinstance(value, dict) else enumerate(value)
         for key, item in items:
@@ -161,9 +225,7 @@ def _describe(fault):
         case "type":
             kinds = [allowed] if isinstance(allowed, str) else allowed
             expected = " or ".join(_KINDS.get(kind, kind) for kind in kinds)
-            if "number" in kinds and _is_number(fault.instance):
-                number = format(Decimal(fault.instance), "f")
-                expected += f"; YAML takes this for text, write {number}"
+            expected += _as_number(fault.instance, kinds)
         case "minItems" | "minProperties":
             expected = f"at least {allowed} of them"
         case "maxItems":
@@ -188,13 +250,20 @@ _KINDS = {
 }
 
 
-def _is_number(value):
-    """Whether a value is text that reads as a number of not too many digits."""
+def _as_number(value, kinds):
+    """What to write for text that reads as a number, and for a whole number with a point."""
     try:
-        number = Decimal(value) if isinstance(value, str) else Decimal("nan")
+        number = Decimal(value) if isinstance(value, str | float) else Decimal("nan")
     except InvalidOperation:
-        return False
-    return number.is_finite() and abs(number.adjusted()) < 20
+        return ""
+    whole = number.is_finite() and number == number.to_integral_value()
+    if not number.is_finite() or abs(number.adjusted()) >= 20:
+        return ""
+    if "number" not in kinds and not ("integer" in kinds and whole):
+        return ""
+    reason = "YAML takes this for text, " if isinstance(value, str) else ""
+    digits = format(number.to_integral_value() if whole else number, "f")
+    return f"; {reason}write {digits}"
 
 
 def _unknown_keys(fault, key):
@@ -227,5 +296,8 @@ def _join(key, name):
 
 def _literal(value):
     """A value as JSON writes it, which YAML reads too, cut to a readable length."""
-    text = json.dumps(value, default=str)
+    try:
+        text = json.dumps(value, default=str)
+    except TypeError:  # keys that are dates
+        text = str(value)
     return text if len(text) <= 80 else text[:77] + "..."

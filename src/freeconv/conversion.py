@@ -1,12 +1,23 @@
 """Networks with free convolutions made of trained ordinary ones, and the other way round."""
 
+import warnings
+
 import keras
 import numpy as np
+from keras.src.models.functional import Functional
 
+from freeconv.copying import compile_alike, copy_state, renewed
 from freeconv.layers import FreeConv1D, FreeConv2D, FreeConv3D
 from freeconv.layers.base import BaseFreeConv
 from freeconv.layers.checks import degree_of_sharing
 from freeconv.patches import tile_of_positions
+from freeconv.tilewise import (
+    TilewiseConstraint,
+    TilewiseRegularizer,
+    for_one_tile,
+    for_other_tiles,
+    for_tiles,
+)
 
 __all__ = ["to_free", "to_shared"]
 
@@ -16,6 +27,20 @@ _FREE = {
     keras.layers.Conv3D: FreeConv3D,
 }
 _SHARED = {free: shared for shared, free in _FREE.items()}
+
+# They share weights among positions, too.
+_WITHOUT_FREE_FORM = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+    keras.layers.DepthwiseConv1D,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv1D,
+    keras.layers.SeparableConv2D,
+    keras.layers.ConvLSTM1D,
+    keras.layers.ConvLSTM2D,
+    keras.layers.ConvLSTM3D,
+)
 
 # What free convolutions are told as well as ordinary and locally connected ones.
 CONVOLUTION_ARGUMENTS = (
@@ -46,13 +71,16 @@ def to_free(model, sharing=1):
     `FreeConv3D` of the same name, with its kernel and its bias at every position: the copy computes
     what the model computes, and its kernels part only when it is trained. Free convolutions of
     another degree of sharing get the degree asked for; the kernel of a tile is then the mean over
-    its positions, absent connections counting as zeros, and none is absent any more. All other
-    layers are copied with their weights, models inside the model included; layers inside a wrapper
-    (`keras.layers.TimeDistributed`) stay as they are.
+    its positions, absent connections counting as zeros, and none is absent any more. Models inside
+    the model are converted, and the layer of a `keras.layers.TimeDistributed`. All other layers are
+    copied with their state: weights, vocabularies, fitted statistics, random generators.
 
-    Regularizers and constraints are kept. They see the kernel of a free convolution, so that the
-    L2 norm of a kernel repeated at n positions costs n times as much. A compiled model's copy is
-    compiled alike, with a new optimizer.
+    Constraints and regularizers of a convolution hold for the kernel and the bias of each tile; a
+    regularizer is summed over them, so that the L2 norm of a kernel repeated at n positions costs n
+    times as much. A compiled model's copy is compiled alike, with a new optimizer and new metrics.
+    Functions (losses, activations, lambdas) need not be registered with Keras: the copy has them,
+    too. Depthwise, separable and transposed convolutions and convolutional LSTMs have no free form:
+    they stay as they are, and a warning names them.
 
     Args:
         model: a built Sequential or functional Keras model; it is left unchanged.
@@ -62,9 +90,11 @@ def to_free(model, sharing=1):
         A new model of the same inputs and outputs.
 
     Raises:
-        ValueError: for a model that is subclassed or not built, for a convolution with dilation,
-            groups or causal padding, on inputs of unknown size, or of a class of its own, and for
-            `sharing` out of its range.
+        ValueError: naming the layer, for a model that is subclassed or not built; for a convolution
+            with dilation, groups or causal padding, on inputs of unknown size, on inputs of several
+            sizes, or of a class of its own; for a convolution inside another layer, and for a layer
+            that cannot be copied; for constraints and regularizers of free convolutions that may
+            depend on the number of tiles; and for `sharing` out of its range.
 
     Example:
     >>> import keras
@@ -73,22 +103,25 @@ def to_free(model, sharing=1):
     (4032, 112)
     """
 
-    def clone(layer):
-        config = layer.get_config()
-        if isinstance(layer, tuple(_FREE)):
-            _check_class(layer, _FREE)
-            _check_arguments(layer)
-            free = _FREE[type(layer)]
-            arguments = {name: config[name] for name in CONVOLUTION_ARGUMENTS}
-            arguments["sharing"] = degree_of_sharing(sharing, "sharing", free.axes)
-            return free.from_config(arguments)
-        if isinstance(layer, BaseFreeConv):
-            degree = degree_of_sharing(sharing, "sharing", layer.axes)
-            if degree != layer.sharing:
-                config |= {"sharing": degree, "connection_dropout": 0.0}
-        return type(layer).from_config(config)
+    def degree(layer):
+        return degree_of_sharing(sharing, "sharing", layer.axes)
 
-    return _converted(model, clone)
+    def concerns(layer):
+        if isinstance(layer, BaseFreeConv):
+            return layer.sharing != degree(layer)
+        return isinstance(layer, tuple(_FREE))
+
+    def convert(layer):
+        if isinstance(layer, BaseFreeConv):
+            return _with_sharing(layer, degree(layer))
+        return _free(layer, sharing)
+
+    copy = _Conversion(concerns, convert).of(model)
+    stay = [layer for layer in copy._flatten_layers() if isinstance(layer, _WITHOUT_FREE_FORM)]
+    if stay:
+        names = ", ".join(f"'{layer.name}' ({type(layer).__name__})" for layer in stay)
+        warnings.warn(f"Layers without a free form stay as they are: {names}.", stacklevel=2)
+    return copy
 
 
 def to_shared(model):
@@ -107,8 +140,10 @@ def to_shared(model):
         A new model of the same inputs and outputs.
 
     Raises:
-        ValueError: for a model that is subclassed or not built, and for a free convolution of a
-            class of its own.
+        ValueError: naming the layer, for a model that is subclassed or not built; for a free
+            convolution of a class of its own, or inside another layer; for constraints and
+            regularizers that may depend on the number of tiles; and for a layer that cannot be
+            copied.
 
     Example:
     >>> import keras
@@ -116,61 +151,197 @@ def to_shared(model):
     >>> tuple(to_shared(model).get_layer("free").kernel.shape)
     (3, 3, 3, 4)
     """
-
-    def clone(layer):
-        config = layer.get_config()
-        if not isinstance(layer, BaseFreeConv):
-            return type(layer).from_config(config)
-        _check_class(layer, _SHARED)
-        arguments = {name: config[name] for name in CONVOLUTION_ARGUMENTS}
-        return _SHARED[type(layer)].from_config(arguments)
-
-    return _converted(model, clone)
+    return _Conversion(lambda layer: isinstance(layer, BaseFreeConv), _shared).of(model)
 
 
-def _converted(model, clone):
-    """Returns a copy of a model with the layers that `clone` makes, and the model's weights."""
+class _Conversion:
+    """A copy of a model in the making.
+
+    Args:
+        concerns: function (layer) -> whether it is to be converted.
+        convert: function (layer) -> the unbuilt layer that takes its place.
+    """
+
+    def __init__(self, concerns, convert):
+        self._concerns, self._convert = concerns, convert
+        # By identity: a layer that is used twice has one copy. Parts come before the whole.
+        self._copies = {}
+
+    def of(self, model):
+        """Returns the copy of a model, with state, and compiled if the model is."""
+        _check_model(model)
+        copy = self._copy(model, model.name)
+        for layer, other, replaced in self._copies.values():
+            if replaced:
+                _convert_weights(layer, other)
+            elif not _is_composed(layer):
+                copy_state(layer, other)
+        for layer, other, _ in reversed(self._copies.values()):  # the whole before its parts
+            for ours, theirs in _aligned(layer, other):
+                theirs.trainable = ours.trainable
+        if model.compiled:
+            compile_alike(model, copy)
+        return copy
+
+    def _copy(self, layer, path):
+        """The copy of a layer, without its state; `path` says where it is."""
+        if id(layer) not in self._copies:
+            replaced = self._concerns(layer)
+            if replaced:
+                other = self._convert(layer)
+            elif _is_graph(layer):
+                other = self._copy_of_graph(layer, path)
+            elif type(layer) is keras.layers.TimeDistributed:
+                inner = self._copy(layer.layer, f"{path}/{layer.layer.name}")
+                other = keras.layers.TimeDistributed(
+                    inner, name=layer.name, dtype=layer.dtype_policy
+                )
+            else:
+                self._check_inside(layer, path)
+                other = renewed(layer)
+            self._copies[id(layer)] = layer, other, replaced
+        return self._copies[id(layer)][1]
+
+    def _copy_of_graph(self, model, path):
+        if type(model) is keras.Sequential:
+            layers = [self._copy(layer, f"{path}/{layer.name}") for layer in model.layers]
+            return keras.Sequential([_input_like(*model.inputs), *layers], name=model.name)
+        # The same graph as a model that is not compiled, or Keras would compile the copy.
+        graph = keras.Model(model.input, model.output, name=model.name)
+        copy = keras.models.clone_model(
+            graph,
+            input_tensors=keras.tree.map_structure(_input_like, model.input),
+            clone_function=lambda layer: self._copy_of_operation(layer, path),
+        )
+        if type(model) is type(copy):
+            return copy
+        return type(model)(copy.input, copy.output, name=model.name)
+
+    def _copy_of_operation(self, operation, path):
+        if isinstance(operation, keras.layers.Layer):
+            return self._copy(operation, f"{path}/{operation.name}")
+        # Plain operations, such as a sum, have no state.
+        return renewed(operation)
+
+    def _check_inside(self, layer, path):
+        """Raises ValueError for a layer to convert inside one that is none of Keras' models."""
+        for inner in layer._flatten_layers(include_self=False):
+            if self._concerns(inner):
+                raise ValueError(
+                    f"Layer '{path}' of class {type(layer).__name__} cannot be converted: it "
+                    f"contains '{inner.name}' of class {type(inner).__name__}, and how it uses it "
+                    "is not known. Put its parts into a Sequential or functional model."
+                )
+
+
+def _input_like(tensor):
+    """Returns an input of the name, shape and type of a model's input."""
+    return renewed(tensor._keras_history.operation).output
+
+
+def _is_composed(layer):
+    """Whether the copy of a layer consists of copies of its parts."""
+    return _is_graph(layer) or type(layer) is keras.layers.TimeDistributed
+
+
+def _is_graph(layer):
+    """Whether a layer is a model that its layers and their connections describe in full."""
+    if type(layer) is keras.Sequential:
+        return True
+    return isinstance(layer, Functional) and type(layer).call is Functional.call
+
+
+def _aligned(layer, other):
+    """Pairs of a layer and its copy, and of the layers inside where these are no copies, too."""
+    if _is_composed(layer):
+        return [(layer, other)]
+    return zip(layer._flatten_layers(), other._flatten_layers(), strict=True)
+
+
+def _check_model(model):
+    """Raises ValueError for a model that cannot be copied layer by layer."""
+    if not _is_graph(model):
+        raise ValueError(
+            f"Model '{model.name}' cannot be converted: it must be a Sequential or functional "
+            f"model. Received: class {type(model).__name__}."
+        )
     if not model.built:
         raise ValueError(
             f"Model '{model.name}' has no weights yet; build it, or call it on inputs, first."
         )
-    pairs = []
 
-    def clone_and_remember(layer):
-        pairs.append((layer, clone(layer)))
-        return pairs[-1][1]
 
-    copy = keras.models.clone_model(model, clone_function=clone_and_remember, recursive=True)
-    for layer, other in pairs:
-        alike = type(layer) is type(other)
-        if alike and getattr(layer, "sharing", None) == getattr(other, "sharing", None):
-            other.set_weights(layer.get_weights())
-        else:
-            _convert_weights(layer, other)
-    return copy
+def _free(layer, sharing):
+    """Returns the free convolution that takes the place of an ordinary one, without weights."""
+    _check_class(layer, _FREE)
+    _check_arguments(layer)
+    free = _FREE[type(layer)]
+    kernel, bias = tuple(layer.kernel.shape), (layer.filters,)
+    return free(
+        **_arguments(layer),
+        sharing=degree_of_sharing(sharing, "sharing", free.axes),
+        kernel_regularizer=for_tiles(layer.kernel_regularizer, TilewiseRegularizer, kernel),
+        bias_regularizer=for_tiles(layer.bias_regularizer, TilewiseRegularizer, bias),
+        kernel_constraint=for_tiles(layer.kernel_constraint, TilewiseConstraint, kernel),
+        bias_constraint=for_tiles(layer.bias_constraint, TilewiseConstraint, bias),
+    )
+
+
+def _with_sharing(layer, sharing):
+    """Returns a free convolution of another degree of sharing, without weights."""
+    changed = _tile_functions(layer, for_other_tiles)
+    return renewed(layer, sharing=sharing, connection_dropout=0.0, **changed)
+
+
+def _shared(layer):
+    """Returns the ordinary convolution that takes the place of a free one, without weights."""
+    _check_class(layer, _SHARED)
+    *_, channels = layer._image_shape(layer.input_spec.shape)
+    shapes = {"kernel": (*layer.kernel_size, channels, layer.filters), "bias": (layer.filters,)}
+    return _SHARED[type(layer)](**_arguments(layer), **_tile_functions(layer, for_one_tile, shapes))
+
+
+def _arguments(layer):
+    """Arguments of any convolution that say the same of a free and of an ordinary one."""
+    names = ("name", "filters", "kernel_size", "strides", "padding", "data_format", "activation")
+    return {
+        **{name: getattr(layer, name) for name in names},
+        "use_bias": layer.use_bias,
+        "dtype": layer.dtype_policy,
+        "kernel_initializer": renewed(layer.kernel_initializer),
+        "bias_initializer": renewed(layer.bias_initializer),
+        "activity_regularizer": layer.activity_regularizer,
+    }
+
+
+def _tile_functions(layer, translate, shapes=None):
+    """What a free convolution's constraints and regularizers become, as arguments."""
+    axes = {"kernel": (1, 3), "bias": (len(layer.axes), len(layer.axes) + 1)}
+    found = {}
+    for weight, (tile_axes, rank) in axes.items():
+        for kind in ("regularizer", "constraint"):
+            name = f"{weight}_{kind}"
+            shape = [shapes[weight]] if shapes else []
+            try:
+                found[name] = translate(getattr(layer, name), tile_axes, rank, *shape)
+            except ValueError as error:
+                raise ValueError(
+                    f"`{name}` of layer '{layer.name}' cannot be converted: {error}"
+                ) from None
+    return found
 
 
 def _convert_weights(layer, other):
     """Gives a convolution the mean weights over its positions of another kind of convolution."""
     grid = (layer if isinstance(layer, BaseFreeConv) else other).output_grid
-    kernels, biases = _weights_by_position(layer, grid)
-    groups = _tile_of_positions(other, grid)
-    other.kernel.assign(_means(kernels, groups).reshape(other.kernel.shape))
-    if other.bias is not None:
-        other.bias.assign(_means(biases, groups).reshape(other.bias.shape))
-
-
-def _weights_by_position(layer, grid):
-    """Returns kernels (positions, weights of a patch, filters) and biases (positions, filters)."""
-    tile = _tile_of_positions(layer, grid)
-    kernels = keras.ops.convert_to_numpy(layer.kernel)
+    tiles, groups = (_tile_of_positions(each, grid) for each in (layer, other))
+    kernel = keras.ops.convert_to_numpy(layer.kernel)
     if getattr(layer, "connection_mask", None) is not None:
-        kernels = kernels * keras.ops.convert_to_numpy(layer.connection_mask)
-    kernels = kernels.reshape(tile.max() + 1, -1, layer.filters)
-    if layer.bias is None:
-        return kernels[tile], None
-    biases = keras.ops.convert_to_numpy(layer.bias).reshape(-1, layer.filters)
-    return kernels[tile], biases[tile]
+        kernel = kernel * keras.ops.convert_to_numpy(layer.connection_mask)
+    _assign_means(other.kernel, kernel.reshape(tiles.max() + 1, -1), tiles, groups)
+    if other.bias is not None:
+        bias = keras.ops.convert_to_numpy(layer.bias)
+        _assign_means(other.bias, bias.reshape(tiles.max() + 1, -1), tiles, groups)
 
 
 def _tile_of_positions(layer, grid):
@@ -179,10 +350,24 @@ def _tile_of_positions(layer, grid):
     return tile_of_positions(grid, tile).ravel()
 
 
-def _means(values, groups):
-    """Returns the mean of each group; of equal values it is that value, to the last bit."""
-    each = [values[groups == group] for group in range(groups.max() + 1)]
-    return np.stack([members.mean(axis=0, dtype="float64") for members in each])
+def _assign_means(variable, values, tiles, groups):
+    """Assigns the means of values over the positions of each group.
+
+    Args:
+        variable: the weight to assign to.
+        values: array (tiles, weights of a tile).
+        tiles: int array (positions,), the tile whose values a position has.
+        groups: int array (positions,), the group whose mean a position counts in.
+    """
+    pairs, counts = np.unique(groups * len(values) + tiles, return_counts=True)
+    groups, tiles = np.divmod(pairs, len(values))
+    starts = np.flatnonzero(np.diff(groups, prepend=-1))
+    if len(starts) == len(pairs):  # the mean of one value is that value
+        means = values[tiles]
+    else:
+        sums = np.add.reduceat(values[tiles] * counts[:, np.newaxis].astype("float64"), starts)
+        means = sums / np.add.reduceat(counts, starts)[:, np.newaxis]
+    variable.assign(means.reshape(variable.shape))
 
 
 def _check_class(layer, classes):

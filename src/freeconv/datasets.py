@@ -11,6 +11,7 @@ Source: Ott et al. (2020), section 3: training and test part of MNIST and CIFAR-
 
 import gzip
 import io
+import logging
 import math
 import tarfile
 import zlib
@@ -18,27 +19,21 @@ from pathlib import Path
 
 import numpy as np
 
-from freeconv.archives import Limited, read_members, unpacked_limit
+from freeconv.archives import Limited, read_members, too_large, unpacked_max
 from freeconv.errors import DataFileError
+from freeconv.local_files import arrays_in_use
 
 IDX_UINT8 = 0x08
-IDX_BYTES_MAX = 2**31
-"""Most bytes an IDX file may hold; MNIST has 47 million."""
+CLASSES_MAX = 256
+"""Most classes of a data set, whose labels are kept as uint8."""
 
 CIFAR10_SHAPE = (32, 32, 3)
 CIFAR10_MEMBERS = tuple(
     f"cifar-10-batches-bin/{name}.bin"
     for name in (*(f"data_batch_{part}" for part in range(1, 6)), "test_batch")
 )
-CIFAR10_OTHER_BYTES = 2**20
-"""Room for what the archive holds besides its images: tar headers, class names, a web page."""
 
-NPZ_ARRAYS = (
-    (("images", "labels"),),
-    (("x", "y"),),
-    (("x_train", "y_train"), ("x_test", "y_test")),
-)
-"""Names of images and labels, by parts, that are looked for in an NPZ file."""
+logger = logging.getLogger(__name__)
 
 
 def pack(images, labels):
@@ -132,6 +127,116 @@ def class_count(labels):
     return int(np.max(labels)) + 1
 
 
+def number_classes(where, labels):
+    """Numbers the classes of a data set from 0, in the order of their labels.
+
+    Labels 0, 1, 2, ... stay as they are. Of others, the log says which class is which; where
+    numbers are missing between the lowest and the highest label, as a warning.
+
+    Args:
+        where: What holds the labels, for messages.
+        labels: Array of shape `(n,)`: whole numbers of any type, at least 0, or texts.
+
+    Returns:
+        Classes, uint8 of shape `(n,)`, 0 to the number of classes less one.
+
+    Raises:
+        DataFileError: If there are no labels, more than `CLASSES_MAX` different ones, or one that
+            is none of the above.
+
+    Example:
+        >>> number_classes("letters", np.array([1, 26, 2, 1]))
+        array([0, 2, 1, 0], dtype=uint8)
+    """
+    values, numbers = np.unique(_checked_labels(where, labels), return_inverse=True)
+    if not 1 <= len(values) <= CLASSES_MAX:
+        raise DataFileError(
+            where,
+            f"holds {len(values)} different labels; expected 1 to {CLASSES_MAX}, one for each "
+            "class.",
+        )
+    if values.dtype.kind == "U":
+        values, numbers = _in_order_of_numbers(values, numbers)
+    elif np.array_equal(values, np.arange(len(values))):
+        return numbers.astype(np.uint8)
+    elif values[-1] - values[0] >= len(values):
+        listed = ", ".join(f"{value:g}" for value in values)
+        logger.warning(
+            "%s: the labels %s leave numbers out; these classes are numbered 0 to %d in this "
+            "order. If images are missing, add them",
+            *(where, listed if len(listed) <= 80 else listed[:77] + "...", len(values) - 1),
+        )
+    for number, value in enumerate(values):
+        logger.info("class %d: label %s", number, value)
+    return numbers.astype(np.uint8)
+
+
+def _checked_labels(where, labels):
+    """Returns labels as whole numbers or texts that can be sorted; raises for any other."""
+    labels = np.asarray(labels)
+    wrong, kind = np.zeros(labels.shape, bool), labels.dtype.kind
+    if kind == "S":
+        labels = np.char.decode(labels, "utf-8", "backslashreplace")
+    if kind in "SU":
+        wrong = np.char.strip(labels) == ""
+    elif kind == "f":
+        wrong = ~(np.isfinite(labels) & (labels == np.rint(labels)) & (labels >= 0))
+    elif kind == "i":
+        wrong = labels < 0
+    elif kind == "b":
+        labels = labels.astype(np.uint8)
+    elif kind != "u":
+        raise DataFileError(where, f"labels of the type {labels.dtype}; {_LABELS}.")
+    if wrong.any():
+        raise DataFileError(
+            where,
+            f"holds the label {labels[wrong][0].item()!r}; {_LABELS}. Leave images without a class "
+            "out.",
+        )
+    return labels
+
+
+_LABELS = "expected whole numbers from 0 on, or texts"
+
+
+def _in_order_of_numbers(values, numbers):
+    """Sorts texts by the numbers that they are, if all are ("9" before "10")."""
+    if all(value.isdecimal() for value in values):
+        order = sorted(range(len(values)), key=lambda place: (int(values[place]), values[place]))
+        return values[order], np.argsort(order)[numbers]
+    return values, numbers
+
+
+def check_content(where, images, labels):
+    """Raises or warns where no network could learn from images.
+
+    Args:
+        where: What they become, for messages.
+        images: uint8 array `(n, height, width, channels)`.
+        labels: Classes, integer array `(n,)`, from `number_classes`.
+
+    Raises:
+        DataFileError: If the images have no pixels, or all are of one class.
+    """
+    if images.size == 0:
+        raise DataFileError(
+            where, f"images of shape {images.shape}; expected at least one image and one pixel."
+        )
+    if not np.ptp(labels):
+        raise DataFileError(
+            where,
+            f"all {len(labels)} images are of one class; expected at least two, to be told apart.",
+        )
+    if all(np.array_equal(image, images[0]) for image in images):
+        logger.warning("%s: all images are the same, so that nothing can be learned", where)
+    elif images.max() <= 1:
+        logger.warning(
+            "%s: no pixel is above 1, so that all images are nearly black; pixels are 0 to 255. "
+            "Multiply them by 255 if 1 is white",
+            where,
+        )
+
+
 def digits():
     """Returns scikit-learn's 1,797 handwritten digits in the format of MNIST.
 
@@ -176,8 +281,7 @@ def read_idx(path):
         compressed = file.read(2) == b"\x1f\x8b"
     try:
         with gzip.open(path) if compressed else path.open("rb") as file:
-            limit = unpacked_limit(path) if compressed else IDX_BYTES_MAX + 2**10
-            return _parse_idx(Limited(file, limit, path), path)
+            return _parse_idx(file, path)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataFileError(path, f"damaged gzip file ({error}).") from error
 
@@ -189,15 +293,15 @@ def _parse_idx(file, path):
         raise DataFileError(
             path,
             f"not an IDX file of unsigned bytes: it begins with 0x{magic.hex()}, expected 0x000008 "
-            "and the number of axes.",
+            "and the number of axes. Save other data as NPZ.",
         )
     header = file.read(4 * magic[3])
     if len(header) < 4 * magic[3]:
         raise DataFileError(path, f"ends within its header of {magic[3]} axes.")
     shape = tuple(int(size) for size in np.frombuffer(header, dtype=">u4"))
     size = math.prod(shape)
-    if size > IDX_BYTES_MAX:
-        raise DataFileError(path, f"states the shape {shape}, over {IDX_BYTES_MAX} bytes.")
+    if size > (limit := unpacked_max()):
+        raise too_large(path, limit)
     # One byte more than expected tells trailing bytes, however many a compressed file holds.
     values = file.read(size + 1)
     if len(values) != size:
@@ -206,7 +310,7 @@ def _parse_idx(file, path):
     return np.frombuffer(values, dtype=np.uint8).reshape(shape)
 
 
-def read_mnist_like(train_images, train_labels, test_images, test_labels, classes=10):
+def read_mnist_like(train_images, train_labels, test_images, test_labels):
     """Reads a data set in MNIST's four IDX files, training part first.
 
     Args:
@@ -214,41 +318,43 @@ def read_mnist_like(train_images, train_labels, test_images, test_labels, classe
         train_labels: IDX file of their labels.
         test_images: IDX file of test images of the same size.
         test_labels: IDX file of their labels.
-        classes: Number of classes; labels must be below it.
 
     Returns:
-        `(images, labels)`: uint8 of shape `(n, height, width, 1)`, and uint8 of shape `(n,)`.
+        `(images, labels)`: uint8 of shape `(n, height, width, 1)`, and the classes of both parts
+        (`number_classes`), uint8 of shape `(n,)`.
 
     Raises:
-        DataFileError: If a file is no IDX file of the axes expected, counts or image sizes
-            differ, or a label is out of range.
+        DataFileError: If a file is no IDX file of the axes expected, or counts or image sizes
+            differ.
         FileNotFoundError: If a file is missing.
     """
     images, labels = zip(
-        _read_idx_pair(train_images, train_labels, classes),
-        _read_idx_pair(test_images, test_labels, classes),
+        _read_idx_pair(train_images, train_labels),
+        _read_idx_pair(test_images, test_labels),
         strict=True,
     )
     if images[0].shape[1:] != images[1].shape[1:]:
         raise DataFileError(
             test_images,
             f"images of {size_text(images[1].shape[1:])} pixels, but those of {train_images} "
-            f"have {size_text(images[0].shape[1:])}.",
+            f"have {size_text(images[0].shape[1:])}; all must be alike.",
         )
-    return np.concatenate(images)[..., np.newaxis], np.concatenate(labels)
+    classes = number_classes(train_labels, np.concatenate(labels))
+    return np.concatenate(images)[..., np.newaxis], classes
 
 
-def _read_idx_pair(images_path, labels_path, classes):
+def _read_idx_pair(images_path, labels_path):
     """Reads images and their labels, and checks that they belong together."""
     images, labels = read_idx(images_path), read_idx(labels_path)
     for path, array, axes in ((images_path, images, 3), (labels_path, labels, 1)):
         if array.ndim != axes:
-            raise DataFileError(path, f"has {array.ndim} axes, expected {axes}.")
+            raise DataFileError(
+                path, f"has {array.ndim} axes, expected {axes}; save images in colour as NPZ."
+            )
     if len(images) != len(labels):
         raise DataFileError(
             labels_path, f"{len(labels)} labels for the {len(images)} images of {images_path}."
         )
-    _check_labels(labels_path, labels, classes)
     return images, labels
 
 
@@ -266,7 +372,7 @@ def read_cifar10(archive, member_records=10_000):
 
     Raises:
         DataFileError: If the archive is damaged, a member is missing or of another size, a label
-            exceeds 9, or the archive unpacks to more than the images can account for.
+            exceeds 9, or the archive unpacks to more than `archives.unpacked_max`.
         FileNotFoundError: If there is no such file.
     """
     height, width, channels = CIFAR10_SHAPE
@@ -276,7 +382,10 @@ def read_cifar10(archive, member_records=10_000):
     labels = np.empty((len(parts), member_records), dtype=np.uint8)
     for index, name in enumerate(CIFAR10_MEMBERS):
         records = np.frombuffer(parts.pop(name), dtype=np.uint8).reshape(member_records, -1)
-        _check_labels(f"{archive}, {name}", records[:, 0], classes=10)
+        if records[:, 0].max() > 9:
+            raise DataFileError(
+                f"{archive}, {name}", f"holds the label {records[:, 0].max()}; labels are 0 to 9."
+            )
         labels[index] = records[:, 0]
         planes = records[:, 1:].reshape(-1, channels, height, width)
         images[index] = planes.transpose(0, 2, 3, 1)
@@ -285,10 +394,9 @@ def read_cifar10(archive, member_records=10_000):
 
 def _read_members(archive, names, size):
     """Returns the bytes of the named members of a .tar.gz, each of exactly `size` bytes."""
-    limit = len(names) * size + CIFAR10_OTHER_BYTES
     try:
         with gzip.open(archive) as file:
-            stream = Limited(file, limit, archive)
+            stream = Limited(file, unpacked_max(), archive)
             parts = _parts_of_stream(archive, stream, names, size)
             stream.finish()
     except (EOFError, gzip.BadGzipFile, zlib.error, tarfile.TarError) as error:
@@ -320,32 +428,25 @@ def read_npz(archive, arrays=()):
     Args:
         archive: The NPZ file.
         arrays: Pairs of names, of images and of their labels; several pairs are joined in their
-            order. Without any, the first of `NPZ_ARRAYS` that the file holds.
+            order. Without any, the first of `local_files.NPZ_ARRAYS` that the file holds.
 
     Returns:
         `(images, labels)`: uint8 of shape `(n, height, width, channels)`, with one channel where
-        the images of the file have no such axis, and uint8 of shape `(n,)`.
+        the images of the file have no such axis, and the classes of all parts, see
+        `number_classes`, uint8 of shape `(n,)`.
 
     Raises:
-        DataFileError: If the file is no NPZ file, an array is missing, images are not uint8 in gray
-            or RGB, labels are not integers from 0 to 255, one for each image, or parts differ in
-            the size of their images.
+        DataFileError: If the file is no NPZ file, an array is missing, images are not integers from
+            0 to 255 in gray or RGB, there is not one label for each image, or parts differ in the
+            size of their images.
         FileNotFoundError: If there is no such file.
     """
+    arrays = arrays_in_use(archive, arrays)
+    members = {f"{name}.npy" for pair in arrays for name in pair}
     found = {
         name.removesuffix(".npy"): _parse_npy(f"{archive}, array {name!r}", content)
-        for name, content in read_members(archive, lambda name: name.endswith(".npy"))
+        for name, content in read_members(archive, members.__contains__)
     }
-    arrays = arrays or next(
-        (pairs for pairs in NPZ_ARRAYS if all(set(pair) <= found.keys() for pair in pairs)), None
-    )
-    if arrays is None:
-        raise DataFileError(
-            archive,
-            f"holds the arrays {', '.join(found)}; expected images and labels, x and y, or "
-            "x_train, y_train, x_test and y_test. Name others under the key `arrays` of its "
-            "source.",
-        )
     parts = [_npz_part(archive, found, *pair) for pair in arrays]
     images, labels = zip(*parts, strict=True)
     for (name, _), part in zip(arrays, images, strict=True):
@@ -353,9 +454,9 @@ def read_npz(archive, arrays=()):
             raise DataFileError(
                 archive,
                 f"images of {size_text(part.shape[1:])} in {name}, but those of {arrays[0][0]} "
-                f"have {size_text(images[0].shape[1:])}.",
+                f"have {size_text(images[0].shape[1:])}; all must be alike.",
             )
-    return np.concatenate(images), np.concatenate(labels)
+    return np.concatenate(images), number_classes(archive, np.concatenate(labels))
 
 
 def _parse_npy(where, content):
@@ -370,7 +471,11 @@ def _parse_npy(where, content):
     except (KeyError, ValueError) as error:
         raise DataFileError(where, f"not an array of NumPy ({error}).") from error
     if dtype.hasobject:
-        raise DataFileError(where, "holds Python objects, which are never loaded.")
+        raise DataFileError(
+            where,
+            "holds Python objects, which are never loaded. Save images as uint8, all of one size, "
+            "and labels as numbers or texts: labels.astype(str).",
+        )
     # What a header states is allocated before anything is read.
     size, held = math.prod(shape) * dtype.itemsize, len(content) - file.tell()
     if size != held:
@@ -381,38 +486,57 @@ def _parse_npy(where, content):
 
 def _npz_part(archive, found, images_name, labels_name):
     """Returns the images and labels of one part of an NPZ file, once they are as they must be."""
-    for name in (images_name, labels_name):
-        if name not in found:
-            raise DataFileError(archive, f"lacks the array {name}; it holds {', '.join(found)}.")
-    images, labels = found[images_name], found[labels_name]
-    if images.ndim == 3:
-        images = images[..., np.newaxis]
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
-        raise DataFileError(
-            archive,
-            f"{images_name} is {found[images_name].dtype} of shape {found[images_name].shape}; "
-            "expected uint8 (0 to 255) of shape (n, height, width), or with 1 or 3 channels at "
-            "the end.",
-        )
+    images, labels = _npz_images(archive, images_name, found[images_name]), found[labels_name]
     if labels.shape == (len(images), 1):
         labels = labels[:, 0]
-    if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
+    if labels.shape != images.shape[:1]:
+        one_hot = " Of one-hot labels take labels.argmax(axis=1)." if labels.ndim == 2 else ""
         raise DataFileError(
             archive,
-            f"{labels_name} is {labels.dtype} of shape {labels.shape}; expected integers of shape "
-            f"({len(images)},), one for each image of {images_name}.",
+            f"{labels_name} is {labels.dtype} of shape {labels.shape}; expected labels of shape "
+            f"({len(images)},), one for each image of {images_name}.{one_hot}",
         )
-    if not labels.size or not 0 <= labels.min() <= labels.max() <= 255:
-        raise DataFileError(archive, f"{labels_name} must be labels from 0 to 255, at least one.")
-    return images, labels.astype(np.uint8)
+    return images, labels
 
 
-def _check_labels(where, labels, classes):
-    """Raises unless all labels are below the number of classes."""
-    if labels.size and labels.max() >= classes:
-        raise DataFileError(
-            where, f"holds the label {labels.max()}; labels must be 0 to {classes - 1}."
-        )
+def _npz_images(archive, name, images):
+    """Returns images as uint8 `(n, height, width, channels)`; raises where values would change."""
+    shaped = images[..., np.newaxis] if images.ndim == 3 else images
+    if shaped.ndim == 4 and shaped.shape[3] in (1, 3) and images.size:
+        if images.dtype.kind in "iu" and 0 <= images.min() <= images.max() <= 255:
+            return shaped.astype(np.uint8)
+        remedy = _remedy_for_pixels(name, images)
+    else:
+        remedy = _remedy_for_shape(name, images)
+    raise DataFileError(
+        archive,
+        f"{name} is {images.dtype} of shape {images.shape}; expected uint8 (0 to 255) of shape "
+        f"(n, height, width), or with 1 or 3 channels at the end.{remedy}",
+    )
+
+
+def _remedy_for_shape(name, images):
+    """Returns what to do about images whose shape is not that of images."""
+    if not images.size:
+        return " It holds no pixels."
+    if images.ndim == 4 and images.shape[1] in (1, 3):
+        return f" Save {name}.transpose(0, 2, 3, 1)."
+    return f" Save {name}.reshape(-1, HEIGHT, WIDTH)." if images.ndim == 2 else ""
+
+
+def _remedy_for_pixels(name, images):
+    """Returns what to do about images of the right shape whose values are not 0 to 255."""
+    if images.dtype.kind == "b":
+        return f" Save 255 * {name}.astype('uint8')."
+    if images.dtype.kind not in "iuf":
+        return ""
+    if not np.isfinite(images).all():
+        return " It holds values that are not finite: repair these images or leave them out."
+    low, high = images.min(), images.max()
+    if low < 0 or high > 255:
+        return f" Its values are {low:g} to {high:g}: scale them to 0 to 255."
+    scaled = f"(255 * {name})" if high <= 1 else name
+    return f" Save {scaled}.round().astype('uint8')."
 
 
 def size_text(sizes):

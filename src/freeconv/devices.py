@@ -2,6 +2,7 @@
 
 import logging
 import os
+import subprocess
 import sys
 from importlib.util import find_spec
 
@@ -26,7 +27,7 @@ def use_device(requested, threads, backend, share="1/1"):
     computes with `threads` threads and no more. Operations are made deterministic on both.
 
     Args:
-        requested: `auto` (a GPU where there is one), `gpu` or `cpu`.
+        requested: `auto` (a GPU where there is a card, else the CPU), `gpu` or `cpu`.
         threads: threads of computation, 1 or more.
         backend: `tensorflow` or `jax`.
         share: how much of a card this process has, such as `1/4`; `1/1` is all of it.
@@ -36,7 +37,8 @@ def use_device(requested, threads, backend, share="1/1"):
 
     Raises:
         InputError: if the backend is unknown, not installed, or too late to be chosen, if there
-            is no such share, and if a GPU is requested and there is none.
+            is no such share, if a GPU is requested and there is none, and if there is a card that
+            the backend cannot use.
     """
     _choose_backend(backend)
     share = Share.parse(share)
@@ -48,10 +50,85 @@ def use_device(requested, threads, backend, share="1/1"):
     start = _use_jax if backend == "jax" else _use_tensorflow
     gpu = start(requested, threads, card, share)
     if taken and not gpu:
-        taken.release()  # the backend cannot compute on it
+        taken.release()
+        raise _unusable(backend, card.name)
     description = f"gpu, {gpu}" if gpu else f"cpu, {threads} thread{'s' if threads > 1 else ''}"
     log.info("device: %s, by %s", description, backend)
     return description
+
+
+def plan_device(requested, backend, elsewhere="", *, probes=True):
+    """Where jobs will compute, before any of them starts.
+
+    Args:
+        requested: `auto`, `gpu` or `cpu`, as of `use_device`.
+        backend: `tensorflow` or `jax`.
+        elsewhere: where jobs run if not on this machine, in words.
+        probes: whether to try, in a process of its own, if the backend can use the cards here.
+
+    Returns:
+        A description, such as `gpu (NVIDIA H100, 1 card)`.
+
+    Raises:
+        InputError: where a GPU is requested and there is none, and where there is one that the
+            backend cannot use.
+    """
+    if requested == "cpu":
+        return "cpu (as the study says)"
+    if elsewhere:
+        return f"{'gpu' if requested == 'gpu' else 'auto'} ({elsewhere})"
+    cards = list_cards()
+    if not cards and requested == "gpu":
+        raise InputError(
+            "device: gpu was requested but no NVIDIA card is here (nvidia-smi lists none, or "
+            "CUDA_VISIBLE_DEVICES hides them); check the driver, or set device to auto or cpu"
+        )
+    if not cards:
+        return "cpu (no NVIDIA card found)"
+    count = f"{len(cards)} card{'s' if len(cards) > 1 else ''}"
+    if not probes:
+        return f"gpu ({count})"
+    name = _probe(backend)
+    if name is None:
+        raise _unusable(backend, count)
+    return f"gpu ({name}, {count})"
+
+
+def describe_jobs(device, jobs, threads=0):
+    """Where and how many jobs compute, in a line.
+
+    Args:
+        device: what `plan_device` returns.
+        jobs: how many at a time.
+        threads: of each on a CPU; 0 on a GPU.
+    """
+    parts = [device, f"{jobs} training{'s' if jobs > 1 else ''} at a time"]
+    if threads:
+        parts.append(f"{threads} thread{'s' if threads > 1 else ''} each")
+    return ", ".join(parts)
+
+
+_PROBES = {
+    "tensorflow": "import tensorflow as tf; cards = tf.config.list_physical_devices('GPU'); "
+    "details = cards and tf.config.experimental.get_device_details(cards[0]); "
+    "print(details.get('device_name', 'unknown') if cards else '')",
+    "jax": "import jax; "
+    "print(jax.devices()[0].device_kind if jax.default_backend() == 'gpu' else '')",
+}
+
+
+def _probe(backend):
+    """The name of a GPU that a backend can use, or None."""
+    environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    command = [sys.executable, "-c", _PROBES[backend]]
+    try:
+        run = subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=300, env=environment
+        )
+    except subprocess.SubprocessError:
+        return None
+    lines = run.stdout.strip().splitlines()
+    return lines[-1] if lines else None
 
 
 def require_backend(backend):
@@ -100,8 +177,8 @@ def _use_tensorflow(requested, threads, card, share):
     import tensorflow as tf
 
     gpus = [] if requested == "cpu" else tf.config.list_physical_devices("GPU")
-    if requested == "gpu" and not gpus:
-        raise _no_gpu("TensorFlow", "tensorflow[and-cuda]")
+    if requested == "gpu" and not gpus and not card:
+        raise _no_gpu(backend="tensorflow")
     tf.config.set_visible_devices(gpus, "GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
@@ -163,14 +240,30 @@ def _use_jax(requested, threads, card, share):
     if requested == "cpu":
         jax.config.update("jax_platforms", "cpu")
     gpus = jax.devices() if jax.default_backend() == "gpu" else []
-    if requested == "gpu" and not gpus:
-        raise _no_gpu("JAX", "jax[cuda13]")
+    if requested == "gpu" and not gpus and not card:
+        raise _no_gpu(backend="jax")
     return gpus[0].device_kind if gpus else None
 
 
-def _no_gpu(library, package):
+_LIBRARIES = {"tensorflow": ("TensorFlow", "tensorflow[and-cuda]"), "jax": ("JAX", "jax[cuda13]")}
+
+
+def _no_gpu(backend):
+    library, package = _LIBRARIES[backend]
     return InputError(
         f"device: gpu was requested but {library} finds no GPU; check the driver and that "
         f"{library.lower()} was installed with CUDA (pip install '{package}'), "
         "or set device to auto or cpu"
+    )
+
+
+def _unusable(backend, cards):
+    library, package = _LIBRARIES[backend]
+    remedy = f"pip install '{package}'"
+    if backend == "tensorflow":
+        remedy = f"GPU=1 make demo, or {remedy}"
+    return InputError(
+        f"device: there is an NVIDIA GPU ({cards}), but {library} cannot use it; install its CUDA "
+        f"packages ({remedy}), bring the driver up to date, or compute on the CPU: device: cpu, "
+        "or --config device=cpu"
     )

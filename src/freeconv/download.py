@@ -20,7 +20,7 @@ import requests
 import urllib3
 from tqdm import tqdm
 
-from freeconv.archives import Limited, unpacked_limit
+from freeconv.archives import Limited, unpacked_max
 from freeconv.errors import DataFileError, InputError
 from freeconv.files import naming, settle
 
@@ -98,7 +98,7 @@ def fetch(name, urls, sha256, destination, *, mirror=None, content="raw", patien
 
     Raises:
         DownloadError: If no source had the file with the right content.
-        ValueError: If a URL is not HTTPS, or `sha256` or `content` is not as above.
+        InputError: If a URL is not HTTPS, or `sha256` or `content` is not as above.
 
     Example:
         >>> Path("mirror").mkdir()
@@ -138,17 +138,17 @@ def fetch(name, urls, sha256, destination, *, mirror=None, content="raw", patien
 
 
 def _check_arguments(urls, sha256, content):
-    """Raises ValueError for arguments that no download could serve."""
+    """Raises InputError for arguments that no download could serve."""
     for url in urls:
         if not url.startswith("https://"):
-            raise ValueError(
+            raise InputError(
                 f"`urls` must begin with https://. Received: {url!r}. "
                 "Plain HTTP and folders are for the user's own `mirror`."
             )
     if len(sha256) != 64 or not set(sha256.lower()) <= set("0123456789abcdef"):
-        raise ValueError(f"`sha256` must be 64 hexadecimal digits. Received: {sha256!r}.")
+        raise InputError(f"`sha256` must be 64 hexadecimal digits. Received: {sha256!r}.")
     if content not in CONTENTS:
-        raise ValueError(f"Unknown `content`: {content!r}. Expected one of: {', '.join(CONTENTS)}.")
+        raise InputError(f"Unknown `content`: {content!r}. Expected one of: {', '.join(CONTENTS)}.")
 
 
 def _sources(name, urls, mirror):
@@ -186,7 +186,7 @@ def _digest(path, content):
             return hashlib.file_digest(file, "sha256").hexdigest()
     digest = hashlib.sha256()
     with gzip.open(path) as file:
-        stream = Limited(file, unpacked_limit(path), path)
+        stream = Limited(file, unpacked_max(), path)
         while block := stream.read(BLOCK):
             digest.update(block)
     return digest.hexdigest()

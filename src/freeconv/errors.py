@@ -14,6 +14,16 @@ STORAGE = {
 }
 """What it means that a file could not be written, and what to do."""
 
+ACCESS = {
+    errno.ENOENT: "no such file or folder: check the path",
+    errno.ENOTDIR: "no such file: a part of the path is a file, where a folder was expected",
+    errno.EEXIST: "a file, where a folder was expected: check the path",
+    errno.EISDIR: "a folder, expected a file: check the path",
+    errno.EACCES: "may not be read, or not be written here: change its permissions or its folder's",
+    errno.ELOOP: "a link that leads back to itself: replace it",
+}
+"""What it means that a file could not be opened, and what to do."""
+
 MEMORY = (
     "On a GPU let fewer cells share a card (--resources gpu=N). Otherwise run fewer jobs at a time "
     "(--cores N), or give a job more (--set-resources RULE:mem_mb=N; --retries N asks for more at "
@@ -57,12 +67,14 @@ def explain(error):
         One line that names what was wrong and the remedy, for an `InputError`, an error of the
         system on a file, and memory that did not suffice; None for anything else, which is a bug.
     """
-    if isinstance(error, OSError) and error.errno in STORAGE:
-        file = error.filename2 or error.filename  # of two files, the one that is written
-        return f"{file or 'a file'}: {STORAGE[error.errno]}"
-    if isinstance(error, InputError | FileNotFoundError | PermissionError):
+    if isinstance(error, InputError):
         return str(error)
-    if isinstance(error, OSError) and error.filename is not None:
+    if isinstance(error, OSError):
+        file = error.filename2 or error.filename  # of two files, the one that is written
+        words = STORAGE.get(error.errno) or (file and ACCESS.get(error.errno, error.strerror))
+        if words:
+            return f"{file or 'a file'}: {words}"
+    if isinstance(error, FileNotFoundError | PermissionError):
         return str(error)
     lacking = _lacking_memory(error)
     return None if lacking is None else f"out of memory ({lacking}). {MEMORY}"

@@ -170,6 +170,9 @@ def _kept_mapping(schema):
 def _parquet_errors(path):
     if Path(path).is_dir():
         raise InputError(f"{path}: a folder, expected a Parquet file; delete it and run again")
+    # Errors of Arrow do not name the file as those of the system do.
+    with Path(path).open("rb"):
+        pass
     try:
         yield
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, json.JSONDecodeError) as error:

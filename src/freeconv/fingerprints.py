@@ -13,7 +13,7 @@ _PACKAGE = Path(__file__).parent
 
 # Modules of this package by what they bear on. All others decide where a job computes, what it
 # reads and writes, and what becomes of its numbers; what it reads is recorded by content.
-_EVERY_NETWORK = ("augmentation", "engine/base", "models")
+_EVERY_NETWORK = ("augmentation", "engine/base", "models", "networks")
 _FREE_LAYER = (
     "layers/base",
     "layers/checks",

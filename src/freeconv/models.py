@@ -1,7 +1,5 @@
 """The networks of the paper's Table A.2, with ordinary or free convolutions."""
 
-from dataclasses import dataclass, replace
-
 import keras
 import numpy as np
 
@@ -9,6 +7,7 @@ from freeconv.errors import InputError
 from freeconv.extensions import builds_model, own_network
 from freeconv.layers import GLOROT_FANS, ConnectionMask, FreeConv2D
 from freeconv.layers.checks import degree_of_sharing
+from freeconv.networks import NETWORKS, Convolution, Network, check_sizes, first_convolutions
 
 __all__ = [
     "KINDS",
@@ -23,47 +22,6 @@ __all__ = [
 
 KINDS = ("cnn", "fcn")
 VCP_KINDS = ("kernel", "input")
-
-
-@dataclass(frozen=True)
-class Convolution:
-    """A square convolution with valid padding.
-
-    Attributes:
-        kernel_size: int, rows and columns of the kernel.
-        filters: int, number of filters.
-        stride: int, step along rows and columns.
-    """
-
-    kernel_size: int
-    filters: int
-    stride: int
-
-    def output_size(self, size):
-        """Returns the rows (or columns) of the output for `size` rows (or columns) of input."""
-        return (size - self.kernel_size) // self.stride + 1
-
-
-@dataclass(frozen=True)
-class Network:
-    """Convolutions, a dense hidden layer and a softmax output.
-
-    Attributes:
-        convolutions: tuple of `Convolution`, from the input on.
-        hidden: int, units of the dense hidden layer.
-    """
-
-    convolutions: tuple[Convolution, ...]
-    hidden: int
-
-
-# Table A.2.
-NETWORKS = {
-    "mnist": Network((Convolution(3, 32, 2), Convolution(3, 64, 2), Convolution(3, 128, 1)), 1024),
-    "cifar10": Network(
-        (Convolution(5, 64, 2), Convolution(5, 128, 2), Convolution(3, 256, 1)), 1024
-    ),
-}
 
 
 def build_model(
@@ -139,7 +97,7 @@ def build_model(
             )
         return _build_by(own, network, kind, tuple(input_shape), classes, layers, seed)
     network = _network(network, layers)
-    _check_sizes(network, input_shape)
+    check_sizes(network, input_shape)
 
     inputs = keras.Input(tuple(input_shape), name="image")
     x = inputs
@@ -274,11 +232,7 @@ def _seed(seed, name):
 def _network(network, layers):
     if not isinstance(network, Network):
         network = _network_by_name(network)
-    count = len(network.convolutions)
-    layers = count if layers is None else layers
-    if not 1 <= layers <= count:
-        raise InputError(f"`layers` must be from 1 to {count}. Received: layers={layers!r}.")
-    return replace(network, convolutions=network.convolutions[:layers])
+    return first_convolutions(network, layers)
 
 
 def _network_by_name(name):
@@ -309,21 +263,3 @@ def _check_sharing(sharing, kind):
             "`sharing` other than 1 is a property of free convolutions, kind='fcn'. Received: "
             f"sharing={sharing!r} and kind={kind!r}."
         )
-
-
-def _check_sizes(network, input_shape):
-    """Raises InputError where the image, or what is left of it, is smaller than a kernel."""
-    if len(input_shape) != 3:
-        raise InputError(
-            "`input_shape` must be (rows, columns, channels). "
-            f"Received: input_shape={tuple(input_shape)}."
-        )
-    rows, columns, _ = input_shape
-    for number, convolution in enumerate(network.convolutions, start=1):
-        if min(rows, columns) < convolution.kernel_size:
-            raise InputError(
-                f"Images of {input_shape[0]} x {input_shape[1]} are too small for the network: "
-                f"layer 'conv{number}' has a kernel of {convolution.kernel_size} x "
-                f"{convolution.kernel_size} and receives {rows} x {columns}."
-            )
-        rows, columns = convolution.output_size(rows), convolution.output_size(columns)

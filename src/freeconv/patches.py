@@ -106,44 +106,63 @@ class PatchTable(NamedTuple):
 def multiply_patches(kernel, pixels, table):
     """Multiplies the patches of every tile by the kernel of that tile.
 
-    The patches of a tile stand side by side in one matrix, so that there is a product a tile; with
-    tiles of one position it is the batch alone that stands there.
-
-    The gradients are spelled out, as automatic ones take a fifth longer: they transpose the
-    kernel's as a whole, and add up those of overlapping patches in the order of the patches instead
-    of the pixels.
+    The patches of a tile stand side by side in one matrix, so that there is one product per tile;
+    with tiles of one position it is the batch alone that stands there.
 
     Args:
-        kernel: tensor (tiles, pixels of a patch * channels, filters).
-        pixels: tensor (pixels, channels, batch).
+        kernel: float tensor (tiles, pixels of a patch * channels, filters).
+        pixels: float tensor (pixels, channels, batch) of the same type.
         table: `PatchTable`.
 
     Returns:
         Tensor (tiles, filters, positions of a tile * batch). It can be differentiated any number of
-        times, with JAX in reverse mode alone.
+        times.
+    """
+    if keras.backend.backend() == "tensorflow":
+        return _product_by_sorted_sums(kernel, pixels, table)
+    return _product(kernel, _patches(pixels, table, kernel.shape))
+
+
+def _patches(pixels, table, shape):
+    """Returns the patches as matrices (tiles, length, members * batch) for a kernel of `shape`."""
+    tiles, length, _ = shape
+    # As a matrix: the lookup of its rows is an operation of its own with PyTorch, which ONNX has.
+    rows = ops.reshape(pixels, (pixels.shape[0], -1))
+    return _side_by_side(ops.take(rows, table.pixels, axis=0), len(table.pixels) // tiles, length)
+
+
+def _product(kernel, patches):
+    # The operator, as `ops.matmul` takes float64 down to float32 with PyTorch.
+    return _swapped(kernel) @ patches
+
+
+def _swapped(matrices):
+    return ops.transpose(matrices, (0, 2, 1))
+
+
+def _product_by_sorted_sums(kernel, pixels, table):
+    """Multiplies as `multiply_patches` says, with gradients spelled out for TensorFlow.
+
+    Automatic ones take a fifth longer there: they transpose the kernel's as a whole, and add up
+    those of overlapping patches in the order of the patches instead of the pixels.
     """
     count, channels = pixels.shape[:2]
-    entries = table.pixels.size
     members = len(table.pixels) // kernel.shape[0]
 
     @ops.custom_gradient
     def product(kernel, pixels):
-        patches = ops.take(pixels, table.pixels, axis=0)
-        patches = _side_by_side(patches, members, kernel.shape[1])
+        patches = _patches(pixels, table, kernel.shape)
 
-        def gradients(*arguments, upstream=None):
-            # PyTorch names it, the other backends do not.
-            (upstream,) = arguments if upstream is None else (upstream,)
-            to_kernel = ops.matmul(patches, ops.transpose(upstream, (0, 2, 1)))
-            to_patches = _one_by_one(ops.matmul(kernel, upstream), members)
-            to_entries = ops.reshape(to_patches, (entries, channels, -1))
+        def gradients(upstream):
+            to_kernel = patches @ _swapped(upstream)
+            to_patches = _one_by_one(kernel @ upstream, members)
+            to_entries = ops.reshape(to_patches, (table.entries.size, channels, -1))
             to_entries = ops.take(to_entries, table.entries, axis=0)
             return to_kernel, _sum_rows(to_entries, table.named, count)
 
-        return ops.matmul(ops.transpose(kernel, (0, 2, 1)), patches), gradients
+        return _product(kernel, patches), gradients
 
-    # TensorFlow wants tensors here, and a variable is none: what it reads is.
-    return product(ops.cast(kernel, pixels.dtype), pixels)
+    return product(kernel, pixels)
 
 
 def _side_by_side(patches, members, length):
@@ -165,9 +184,18 @@ def _one_by_one(matrices, members):
 
 def _sum_rows(rows, targets, count):
     """Sums rows by their targets, ascending numbers below `count`; zeros where there are none."""
-    if keras.backend.backend() != "tensorflow":
-        return ops.segment_sum(rows, targets, num_segments=count, sorted=True)
-    # TensorFlow's sum of sorted rows ends at the last target.
+    if _compiled_by_xla():
+        # XLA has no sum that relies on the order.
+        return ops.segment_sum(rows, targets, num_segments=count)
+    # This sum ends at the last target.
     sums = ops.segment_sum(rows, targets, sorted=True)
     left = count - 1 - int(targets[-1])
     return ops.pad(sums, ((0, left), (0, 0), (0, 0))) if left else sums
+
+
+def _compiled_by_xla():
+    """Whether TensorFlow traces a function that is to be compiled by XLA."""
+    from tensorflow import compat
+    from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
+
+    return GraphOrParentsInXlaContext(compat.v1.get_default_graph())

@@ -1,7 +1,5 @@
 """Where the images of a data set come from: files to download, or files that are here already."""
 
-import hashlib
-from pathlib import Path
 from typing import NamedTuple
 
 from freeconv.errors import InputError
@@ -49,34 +47,6 @@ def files_of(source):
         else:
             files[role] = SourceFile(None, file.get("name"), file.get("sha256"))
     return files
-
-
-def local_digest(source):
-    """A digest of what the files of a source that are on this machine hold.
-
-    Args:
-        source: see `files_of`.
-
-    Returns:
-        16 hexadecimal digits; an empty text if all files are downloaded, or one is not there.
-    """
-    paths = [Path(file.path) for file in files_of(source).values() if file.path]
-    if not paths or not all(path.exists() for path in paths):
-        return ""
-    digests = [_content_digest(file) for path in paths for file in _files(path)]
-    return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
-
-
-def _files(path):
-    """A file itself; the files of a folder of classes, see `pictures.read_folder`."""
-    return sorted(path.glob("*/*")) if path.is_dir() else [path]
-
-
-def _content_digest(path):
-    if not path.is_file():
-        return path.name
-    with path.open("rb") as file:
-        return f"{path.parent.name}/{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def check_source(dataset, source):

@@ -137,6 +137,11 @@ class VcpGrid:
     probabilities: tuple[float, ...]
     translation: float
 
+    @classmethod
+    def from_config(cls, vcp):
+        """The grid that the key `vcp` of a configuration describes."""
+        return cls(tuple(map(_level, vcp["probabilities"])), _level(vcp["translation"]))
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -281,11 +286,11 @@ class Study:
             sources={name: _source_digest(config["sources"][name]) for name in config["datasets"]},
             models=_models(config["models"], config["variants"] or {}, protocol),
             augmentations=_levels(config["augmentations"]),
-            vcp=vcp and VcpGrid(tuple(map(float, vcp["probabilities"])), float(vcp["translation"])),
+            vcp=vcp and VcpGrid.from_config(vcp),
             search=config["search"] and Search.from_config(config["search"]),
             folds=Folds(folds["count"], tuple(folds["run"]), folds["method"]),
             protocol=protocol,
-            validation={kind: float(level) for kind, level in config["validation"].items()},
+            validation={kind: _level(level) for kind, level in config["validation"].items()},
             evaluation=_levels(config["evaluation"]),
             extension=extension,
         )
@@ -456,7 +461,12 @@ def _source_digest(source):
 
 
 def _levels(by_kind):
-    return {kind: tuple(map(float, levels)) for kind, levels in by_kind.items()}
+    return {kind: tuple(map(_level, levels)) for kind, levels in by_kind.items()}
+
+
+def _level(value):
+    """A number as a float; 0.0 for -0.0, which has another name."""
+    return float(value) + 0.0
 
 
 def _models(names, variants, protocol):

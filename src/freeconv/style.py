@@ -63,7 +63,7 @@ def save(figure: Figure, path: str | Path) -> None:
     """
     path = Path(path)
     if path.suffix not in (".png", ".svg"):
-        raise InputError(f"`path` must end in .png or .svg. Received: {path}")
+        raise InputError(f"a picture must end in .png or .svg. Received: '{path.suffix}'")
     with matplotlib.rc_context(STYLE):
         if path.suffix == ".png":
             figure.savefig(path, metadata={"Software": None})

@@ -23,9 +23,10 @@ os.environ.update(
 
 from freeconv import catalogue
 from freeconv.arguments import format_arguments, format_value
-from freeconv.config import parse_study, read_yaml
+from freeconv.config import expand_paths, override, parse_study, read_yaml
 from freeconv.errors import InputError
-from freeconv.sources import files_of, local_digest
+from freeconv.local_files import local_digest
+from freeconv.sources import files_of
 from freeconv.study import Cell, Trial
 
 # The folder of a cell; its wildcards are the identity of the cell.
@@ -45,12 +46,24 @@ TRIAL_HISTORY = f"results/{{study}}/search/{TRIAL}/history.parquet"
 TABLE_FORMATS = ["csv", "md", "tex", "html"]
 
 
+def complete_config(config):
+    """Gives a configuration the values of the command line as YAML types them, and whole paths."""
+    words = workflow.config_settings.config_args or []
+    config.update(expand_paths(override(config, words)))
+
+
 def read_study(config, schema):
     """The study of a configuration that satisfies the schema; or one clear error."""
     try:
+        files = workflow.overwrite_configfiles
         # Snakemake has read them already, but takes the last of two equal keys.
-        for path in workflow.overwrite_configfiles:
+        for path in files:
             read_yaml(path)
+        if "study" not in config:
+            raise InputError(
+                f"{', '.join(map(str, files))}: study: missing; this key is required: the name "
+                "of the study, and of the folder of its results"
+            )
         return parse_study(config, read_yaml(schema))
     except InputError as error:
         raise WorkflowError(str(error)) from None
@@ -217,12 +230,26 @@ def trial_of(wildcards):
 
 
 def fold_settings(wildcards):
-    """How images are assigned to folds, as arguments of its script."""
+    """How images are assigned to folds, and what must fit them, as arguments of its script."""
     words = []
     for name, value in STUDY.folds_of(wildcards.dataset).items():
         words += [f"--{name}", str(value)]
-    words += ["--local", local_content(wildcards.dataset)]
+    training = STUDY.datasets[wildcards.dataset]
+    words += ["--batch-size", str(training.batch_size)]
+    # The sizes of an extension's network are known once it is built.
+    if not STUDY.extension_for(training.network):
+        words += ["--network", training.network, "--layers", str(training.layers)]
     return shlex.join(words)
+
+
+def local_files_of_folds(wildcards, input):
+    """The digest of the files on this machine that folds are made of.
+
+    Of files that are away (a disk that is not mounted), the one that was noted last. A new one has
+    new folds made by way of the images: it takes the input so that Snakemake does not compare it.
+    """
+    noted = recorded_folds(wildcards.dataset).get("local", "")
+    return local_content(wildcards.dataset) or noted
 
 
 # Settings of cells and trials take the inputs as argument so that Snakemake does not compare them
@@ -289,9 +316,14 @@ def network_settings(wildcards):
     return shlex.join(words)
 
 
-def kept_or_temporary(model):
-    """The output of a model, deleted after its evaluation unless the study keeps models."""
-    return model if STUDY.keep_models else temp(model)
+def model_no_longer_needed(wildcards, input):
+    """The model that goes once it is evaluated, unless the study keeps models, as words.
+
+    Snakemake would delete a `temp` file as soon as a run has no job that takes it: of a run that
+    only trains, all of them.
+    """
+    model = input.get("model")
+    return shlex.quote(model) if model and not STUDY.keep_models else ""
 
 
 def by_attempt(resource):
@@ -301,21 +333,6 @@ def by_attempt(resource):
     """
     first, again = (resource(None, attempt) for attempt in (1, 2))
     return first if first == again else resource
-
-
-def gpus_of_a_job(wildcards, attempt):
-    """How much of the resource `gpu` a job asks for, so that --resources gpu=N bounds them."""
-    return 0 if STUDY.device == "cpu" else shares_of_a_job(attempt)
-
-
-def gpu_share_of_a_job(wildcards, attempt):
-    """How many shares of a card a job takes, and how many there are."""
-    return f"{shares_of_a_job(attempt)}/{STUDY.gpu_shares}"
-
-
-def shares_of_a_job(attempt):
-    """One share; the whole card for a job that failed, maybe for lack of the card's memory."""
-    return 1 if attempt == 1 else STUDY.gpu_shares
 
 
 def memory_of_a_job(wildcards, attempt):
@@ -340,13 +357,19 @@ def source_files(dataset):
 
 
 def raw_files(wildcards):
-    return list(source_files(wildcards.dataset).values())
+    """The files of a data set; of those on this machine, `local_content` decides, and no time."""
+    files = files_of(config["sources"][wildcards.dataset]).items()
+    paths = source_files(wildcards.dataset)
+    return [ancient(paths[role]) if file.path else paths[role] for role, file in files]
 
 
 @cache
 def local_content(dataset):
     """A digest of the files of a data set that are here already; empty if there are none."""
-    return local_digest(config["sources"][dataset])
+    try:
+        return local_digest(config["sources"][dataset])
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def content_of_files(wildcards):
@@ -354,27 +377,41 @@ def content_of_files(wildcards):
     return local_content(wildcards.dataset)
 
 
-def preparing_arguments(wildcards):
-    """The format of a data set, its files with their roles, and the names of its arrays."""
+def format_of_images(wildcards):
+    """The format of a data set, and the names of its arrays."""
     source = config["sources"][wildcards.dataset]
     words = ["--format", source["format"]]
-    for role, path in source_files(wildcards.dataset).items():
-        words += ["--file", role, path]
     for pair in source.get("arrays", []):
         words += ["--arrays", *pair]
     return shlex.join(words)
 
 
-def download_arguments(wildcards):
-    """Where to look for a file, and the digest of its content."""
+def files_of_images(wildcards, input):
+    """The files of a data set with their roles; not compared, as `download_addresses`."""
+    words = []
+    for role, path in source_files(wildcards.dataset).items():
+        words += ["--file", role, path]
+    return shlex.join(words)
+
+
+def download_content(wildcards):
+    """The digest of a file's content, which says whether it is the right one."""
     source = config["sources"][wildcards.source]
     (file,) = [f for f in files_of(source).values() if f.name == wildcards.file]
-    words = ["--name", f"{wildcards.source}/{wildcards.file}"]
-    for url in source.get("urls", []):
-        words += ["--url", f"{url}/{wildcards.file}"]
-    words += ["--sha256", file.sha256]
     # Mirrors differ in the gzip headers of IDX files, not in what they unpack to.
-    words += ["--content", "gunzipped" if source["format"] == "idx" else "raw"]
+    content = "gunzipped" if source["format"] == "idx" else "raw"
+    return shlex.join(["--sha256", file.sha256, "--content", content])
+
+
+def download_addresses(wildcards, output):
+    """Where to look for a file.
+
+    It takes the output as argument so that Snakemake does not compare addresses with those of an
+    earlier run: another one is no other file.
+    """
+    words = ["--name", f"{wildcards.source}/{wildcards.file}"]
+    for url in config["sources"][wildcards.source].get("urls", []):
+        words += ["--url", f"{url}/{wildcards.file}"]
     if config["mirror"]:
         words += ["--mirror", config["mirror"]]
     return shlex.join(words)

@@ -3,7 +3,8 @@
 
 rule download:
     output:
-        "data/raw/{source}/{file}",
+        # Not deleted before: where the file is right, no network is needed.
+        update("data/raw/{source}/{file}"),
     log:
         "logs/download/{source}/{file}.log",
     # Nodes of clusters rarely reach the network; where jobs run here anyway, it changes nothing.
@@ -11,9 +12,11 @@ rule download:
     conda:
         "../../envs/data.yaml"
     params:
-        arguments=download_arguments,
+        content=download_content,
+        addresses=download_addresses,
     shell:
-        'python "$FREECONV/scripts/download.py" {params.arguments} --output {output:q} 2> {log:q}'
+        'python "$FREECONV/scripts/download.py" {params.content} {params.addresses} '
+        "--output {output:q} 2> {log:q}"
 
 
 rule prepare:
@@ -26,7 +29,9 @@ rule prepare:
     conda:
         "../../envs/data.yaml"
     params:
-        arguments=preparing_arguments,
+        format=format_of_images,
+        files=files_of_images,
         content=content_of_files,
     shell:
-        'python "$FREECONV/scripts/prepare.py" {params.arguments} --output {output:q} 2> {log:q}'
+        'python "$FREECONV/scripts/prepare.py" {params.format} {params.files} '
+        "--output {output:q} 2> {log:q}"

@@ -11,7 +11,7 @@ rule evaluate_cell:
     benchmark:
         f"results/{{study}}/benchmarks/evaluate/{CELL}.tsv"
     conda:
-        "../../envs/train.yaml"
+        training_environment()
     resources:
         gpu=by_attempt(gpus_of_a_job),
         gpu_share=by_attempt(gpu_share_of_a_job),
@@ -19,9 +19,10 @@ rule evaluate_cell:
         mem_mb=memory_of_a_job,
     params:
         settings=evaluation_settings,
+        used=model_no_longer_needed,
     shell:
         'python "$FREECONV/scripts/evaluate.py" --history {input.history:q} '
         "--model-file {input.model:q} --data {input.data:q} --folds {input.folds:q} "
         "{params.settings} --device {resources.device} "
         "--gpu-share {resources.gpu_share} "
-        "--threads {threads} --output {output:q} 2> {log:q}"
+        "--threads {threads} --output {output:q} 2> {log:q} && rm -f {params.used}"

@@ -12,6 +12,7 @@ rule folds:
         "../../envs/data.yaml"
     params:
         settings=fold_settings,
+        local=local_files_of_folds,
     shell:
         'python "$FREECONV/scripts/folds.py" {params.settings} --data {input:q} '
-        "--output {output:q} 2> {log:q}"
+        "--local={params.local:q} --output {output:q} 2> {log:q}"

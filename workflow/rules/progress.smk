@@ -76,25 +76,6 @@ def jobs_of_cell(cell, running):
     ]
 
 
-def jobs_at_a_time():
-    """How many jobs the command line lets run at once: --cores, --jobs, --resources gpu."""
-    asked = {"_cores": 1, "_nodes": 1, "gpu": gpus_of_a_job(None, attempt=1)}
-    limits = {name: workflow.global_resources.get(name) for name in asked}
-    return min(
-        (
-            max(1, limits[name].value // each)
-            for name, each in asked.items()
-            if each and limits[name] is not None and limits[name].value
-        ),
-        default=1,
-    )
-
-
-# The job of a `run` block is a Snakemake of its own, which is not told all of the command line.
-if workflow.is_main_process:
-    os.environ.update(FREECONV_JOBS=str(jobs_at_a_time()))
-
-
 def state_of_running(cell, kind, start):
     """The state of what a running job of a cell makes: how far it is, by its log."""
     now = time.time()

@@ -21,7 +21,7 @@ rule train_trial:
     benchmark:
         f"results/{{study}}/benchmarks/search/{TRIAL}.tsv"
     conda:
-        "../../envs/train.yaml"
+        training_environment()
     resources:
         gpu=by_attempt(gpus_of_a_job),
         gpu_share=by_attempt(gpu_share_of_a_job),

@@ -7,6 +7,8 @@ import time
 from functools import cache
 from pathlib import Path
 
+from snakemake.settings.types import RerunTrigger
+
 from freeconv.files import read_header
 from freeconv.history import FOLDS_SCHEMA
 from freeconv.validity import (
@@ -20,14 +22,19 @@ from freeconv.validity import (
 
 
 @cache
-def fold_digests(dataset):
-    """Digests of the images of each fold; none where these folds are not at hand."""
+def recorded_folds(dataset):
+    """What the folds of a data set say of themselves; nothing where they are not at hand."""
+    folds = FOLDS.format(study=STUDY.name, dataset=dataset)
     try:
-        header = read_header(
-            FOLDS.format(study=STUDY.name, dataset=dataset), FOLDS_SCHEMA
-        )
+        return read_header(folds, FOLDS_SCHEMA)
     except (FileNotFoundError, InputError):
         return {}
+
+
+@cache
+def fold_digests(dataset):
+    """Digests of the images of each fold; none where these folds are not at hand."""
+    header = recorded_folds(dataset)
     made = {name: header.get(name) for name in ("count", "method", "seed", "source")}
     if made != STUDY.folds_of(dataset):
         return {}
@@ -99,9 +106,27 @@ def stale_list():
     return str(listed)
 
 
+@cache
+def command_line():
+    """What Snakemake is asked for, without what must not decide over results.
+
+    Neither the text of a rule nor a package of its environment changes their numbers, nor that
+    Snakemake is told of a stale one by an input that it has not had before. And as files have their
+    names only once they are whole, those that Snakemake, killed itself, could not note as finished
+    are made again without being asked.
+    """
+    asked = workflow.dag_settings
+    asked.rerun_triggers = asked.rerun_triggers & {
+        RerunTrigger.MTIME,
+        RerunTrigger.PARAMS,
+    }
+    asked.force_incomplete = True
+    return asked
+
+
 def is_forced():
     """Whether the command line asks for more than is necessary."""
-    asked = workflow.dag_settings
+    asked = command_line()
     return bool(asked.forceall or asked.forcetargets or asked.forcerun)
 
 
@@ -115,17 +140,30 @@ def inputs_by_state(state, wildcards):
         "data": f"data/{wildcards.dataset}.npy",
         "folds": FOLDS.format(study=wildcards.study, dataset=wildcards.dataset),
     }
-    if state.word == VALID and not is_forced():
+    forced = is_forced()
+    if state.word == VALID and not forced:
         return {name: ancient(f) for name, f in inputs.items() if Path(f).exists()}
     # The job itself, on a node of a cluster, needs no reason any more.
-    if state.reasons and workflow.is_main_process:
-        inputs["stale"] = stale_list()
+    if workflow.is_main_process:
+        announce_device()
+        if state.reasons:
+            inputs["stale"] = stale_list()
     return inputs
 
 
 def training_inputs(wildcards):
-    """What a cell is trained on."""
-    return inputs_by_state(state_of_cell(cell_of(wildcards)), wildcards)
+    """What a cell is trained on; before it, networks of an extension are built once.
+
+    Only then is it known whether they take these images.
+    """
+    state = state_of_cell(cell_of(wildcards))
+    inputs = inputs_by_state(state, wildcards)
+    if state.word != VALID and STUDY.extension_for(
+        STUDY.datasets[wildcards.dataset].network
+    ):
+        networks = "results/{study}/networks/{dataset}.parquet"
+        inputs["networks"] = networks.format(**wildcards)
+    return inputs
 
 
 def trial_inputs(wildcards):
@@ -134,13 +172,10 @@ def trial_inputs(wildcards):
 
 
 def evaluation_inputs(wildcards):
-    """What an evaluation is made of; a new model makes it anew only if it is not valid."""
+    """What an evaluation is made of; a valid one needs no model, which may be gone."""
     state = state_of_cell_evaluation(cell_of(wildcards))
-    model = MODEL.format(**wildcards)
-    valid = state.word == VALID and not is_forced()
-    return {
-        # Written with the model, which alone decides.
-        "history": ancient(HISTORY.format(**wildcards)),
-        "model": ancient(model) if valid else model,
-        **inputs_by_state(state, wildcards),
-    }
+    # Written with the model, which alone decides.
+    inputs = {"history": ancient(HISTORY.format(**wildcards))}
+    if state.word != VALID or is_forced():
+        inputs["model"] = MODEL.format(**wildcards)
+    return inputs | inputs_by_state(state, wildcards)

@@ -11,13 +11,13 @@ rule train_cell:
         unpack(training_inputs),
     output:
         history=HISTORY,
-        model=kept_or_temporary(MODEL),
+        model=MODEL,
     log:
         f"logs/{{study}}/train/{CELL}.log",
     benchmark:
         f"results/{{study}}/benchmarks/train/{CELL}.tsv"
     conda:
-        "../../envs/train.yaml"
+        training_environment()
     resources:
         gpu=by_attempt(gpus_of_a_job),
         gpu_share=by_attempt(gpu_share_of_a_job),

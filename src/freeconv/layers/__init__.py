@@ -1,7 +1,15 @@
 """Free convolutions, the locally connected layers of the paper, and connection patterns."""
 
+from freeconv.layers.activations import legacy_hard_sigmoid
 from freeconv.layers.base import GLOROT_FANS
 from freeconv.layers.connections import ConnectionMask
 from freeconv.layers.convolutions import FreeConv1D, FreeConv2D, FreeConv3D
 
-__all__ = ["GLOROT_FANS", "ConnectionMask", "FreeConv1D", "FreeConv2D", "FreeConv3D"]
+__all__ = [
+    "GLOROT_FANS",
+    "ConnectionMask",
+    "FreeConv1D",
+    "FreeConv2D",
+    "FreeConv3D",
+    "legacy_hard_sigmoid",  # so that Keras finds it in a saved model, whoever uses it there
+]

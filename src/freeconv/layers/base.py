@@ -7,7 +7,8 @@ from keras import ops
 
 from freeconv.layers import checks
 from freeconv.layers.connections import (
-    PresentOnly,
+    PresentWeightsConstraint,
+    PresentWeightsRegularizer,
     add_connection_mask,
     draw_connections,
     without_absent,
@@ -105,18 +106,20 @@ class BaseFreeConv(keras.layers.Layer):
         tiles = math.prod(self.tile_grid)
         shape = (tiles, math.prod(self.kernel_size) * channels, self.filters)
 
+        regularizer, constraint = self.kernel_regularizer, self.kernel_constraint
         if self.connection_dropout > 0:
             present = draw_connections(shape, self.connection_dropout, self.seed)
             self.connection_mask = add_connection_mask(self, present)
+            constraint = PresentWeightsConstraint(constraint, self.connection_mask)
+            if regularizer is not None:
+                regularizer = PresentWeightsRegularizer(regularizer, self.connection_mask)
         self.kernel = self.add_weight(
             name="kernel",
             shape=shape,
             initializer=self._initial_kernel,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
+            regularizer=regularizer,
+            constraint=constraint,
         )
-        if self.connection_mask is not None:
-            self._keep_connections_absent(present)
         if self.use_bias:
             self.bias = self.add_weight(
                 name="bias",
@@ -130,13 +133,16 @@ class BaseFreeConv(keras.layers.Layer):
 
     def call(self, inputs):
         """Applies the kernel of each position to its patch of `inputs`."""
-        kernel = self.kernel
+        kernel = ops.cast(self.kernel, self.compute_dtype)
         if self.connection_mask is not None:
-            # Here the gradient of absent weights becomes zero; the stored ones are zero anyway.
+            # The mask alone says which weights are absent, whatever is stored in their places;
+            # their gradient becomes zero here.
             kernel = without_absent(kernel, self.connection_mask)
         outputs = multiply_patches(kernel, self._pixels(inputs), self._table)
         if self.bias is not None:
-            outputs = ops.add(outputs, ops.reshape(self.bias, (-1, self.filters, 1)))
+            bias = ops.cast(self.bias, self.compute_dtype)
+            # With TensorFlow, `ops.add` would add it along whichever axis has as many elements.
+            outputs = outputs + ops.reshape(bias, (-1, self.filters, 1))
         # Activated before they become images again, outputs reach a next free layer with nothing
         # between its transposition and this one: graph optimisers then leave both away.
         elementwise = self.activation in _ELEMENTWISE
@@ -151,7 +157,8 @@ class BaseFreeConv(keras.layers.Layer):
         order = self._by_image_format(
             (*range(1, rank + 1), rank + 1, 0), (*range(2, rank + 2), 1, 0)
         )
-        pixels = ops.transpose(inputs, order)
+        inputs = checks.images_of_shape(inputs, self.input_spec.shape[1:])
+        pixels = ops.transpose(ops.cast(inputs, self.compute_dtype), order)
         if any(map(any, self._margins)):
             pixels = ops.pad(pixels, (*self._margins, (0, 0), (0, 0)))
         *size, channels, _ = pixels.shape
@@ -167,11 +174,16 @@ class BaseFreeConv(keras.layers.Layer):
         return ops.transpose(outputs, order)
 
     def _images_of_tiles(self, outputs):
-        outputs = ops.reshape(outputs, (*self.tile_grid, self.filters, *self.tile, -1))
-        rank, batch = len(self.axes), 2 * len(self.axes) + 1
+        outputs, joined = self._with_joined_axes(outputs)
+        grid, tile = self.tile_grid[-2:], self.tile[-2:]
+        if joined:
+            grid, tile = grid[1:], tile[1:]
+        rank, first = len(grid), len(joined)
+        outputs = ops.reshape(outputs, (*joined, *grid, self.filters, *tile, -1))
         # Along each axis of the grid, the tile and then the place in it.
-        grid = [place for axis in range(rank) for place in (axis, rank + 1 + axis)]
-        order = self._by_image_format((batch, *grid, rank), (batch, rank, *grid))
+        places = [first + place for axis in range(rank) for place in (axis, rank + 1 + axis)]
+        places, filters, batch = [*range(first), *places], first + rank, first + 2 * rank + 1
+        order = self._by_image_format((batch, *places, filters), (batch, filters, *places))
         outputs = ops.transpose(outputs, order)
         covered = [count * width for count, width in zip(self.tile_grid, self.tile, strict=True)]
         shape = self._by_image_format((-1, *covered, self.filters), (-1, self.filters, *covered))
@@ -180,18 +192,32 @@ class BaseFreeConv(keras.layers.Layer):
         inside = [slice(positions) for positions in self.output_grid]
         return outputs[self._by_image_format((..., *inside, slice(None)), (..., *inside))]
 
+    def _with_joined_axes(self, outputs):
+        """Brings the tiles and the places in them together along all axes but the last of volumes.
+
+        Together with the last it would be a transposition of eight axes; TensorFlow Lite has six.
+
+        Returns:
+            The outputs and, as a tuple, how many positions the joined axes have; the outputs as
+            they are and an empty tuple for one and two axes.
+        """
+        if len(self.axes) < 3:
+            return outputs, ()
+        joined = 1
+        for axis in range(len(self.axes) - 1):
+            count, width = self.tile_grid[axis], self.tile[axis]
+            between = math.prod(self.tile_grid[axis + 1 :]) * self.filters
+            outputs = ops.reshape(outputs, (joined, count, between, width, -1))
+            outputs = ops.transpose(outputs, (0, 1, 3, 2, 4))
+            joined *= count * width
+        return outputs, (joined,)
+
     def compute_output_shape(self, input_shape):
         """Returns the output's shape for inputs of `input_shape`."""
         grid = self._output_grid(self._image_shape(input_shape)[:-1])
         return self._by_image_format(
             (input_shape[0], *grid, self.filters), (input_shape[0], self.filters, *grid)
         )
-
-    def load_own_variables(self, store):
-        """Loads the weights; the loaded connection pattern replaces the one drawn at build."""
-        super().load_own_variables(store)
-        if self.connection_mask is not None:
-            self._keep_connections_absent(ops.convert_to_numpy(self.connection_mask))
 
     def get_config(self):
         """Returns the arguments that make the same layer, connection pattern included."""
@@ -226,10 +252,6 @@ class BaseFreeConv(keras.layers.Layer):
         if self.connection_mask is not None:
             kernel = without_absent(kernel, self.connection_mask)
         return kernel
-
-    def _keep_connections_absent(self, present):
-        # Optimizers that mix the weights of a matrix (Muon) move weights that have no gradient.
-        self.kernel.constraint = PresentOnly(self.kernel_constraint, present)
 
     def _by_image_format(self, channels_last, channels_first):
         return channels_last if self.data_format == "channels_last" else channels_first

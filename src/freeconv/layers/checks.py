@@ -60,5 +60,18 @@ def seed_or_new(seed):
     return int(seed)
 
 
+def images_of_shape(images, shape):
+    """Returns `images`, which have `shape` but for the batch, with sizes that all are known.
+
+    With TensorFlow the sizes of a tensor in a graph may be unknown (`tf.io.decode_image`), so that
+    Keras does not check them; a wrong one is an error there when the graph runs.
+    """
+    if None not in images.shape[1:]:
+        return images
+    from tensorflow import ensure_shape
+
+    return ensure_shape(images, (None, *shape))
+
+
 def _is_size(value):
     return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 from keras import ops
+from keras.src.backend.common.stateless_scope import in_stateless_scope
 
 from freeconv.layers import checks
 
@@ -65,6 +66,7 @@ class ConnectionMask(keras.layers.Layer):
 
     def call(self, inputs):
         """Returns `inputs` with the absent ones set to zero."""
+        inputs = checks.images_of_shape(inputs, self.connection_mask.shape)
         return without_absent(inputs, self.connection_mask)
 
     def compute_output_shape(self, input_shape):
@@ -76,22 +78,45 @@ class ConnectionMask(keras.layers.Layer):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
 
-class PresentOnly(keras.constraints.Constraint):
+class PresentWeightsConstraint(keras.constraints.Constraint):
     """Applies a constraint, if any, and sets absent weights to zero.
 
-    The mask is a NumPy array, as a constraint cannot read other variables in a training step with
-    the JAX backend.
+    Optimizers that mix the weights of a matrix (Muon), and constraints, move weights that have no
+    gradient. Whatever is stored in their places has no effect; this keeps it zero where it can: in
+    a stateless scope, as in training with JAX, the mask's current value is not known here.
+
+    Args:
+        constraint: of the kernel, or None.
+        connection_mask: the weight that says which are present. It is read at every call, as it
+            may be loaded or set at any time.
     """
 
-    def __init__(self, constraint, present):
+    def __init__(self, constraint, connection_mask):
         self.constraint = constraint
-        self.present = present
+        self.connection_mask = connection_mask
 
     def __call__(self, w):
         """Returns the weight as it should be after a step."""
         if self.constraint is not None:
             w = self.constraint(w)
-        return without_absent(w, self.present)
+        return w if in_stateless_scope() else without_absent(w, self.connection_mask)
+
+
+class PresentWeightsRegularizer(keras.regularizers.Regularizer):
+    """Applies a regularizer to a kernel with zeros in the places of absent weights.
+
+    Args:
+        regularizer: of the kernel.
+        connection_mask: the weight that says which are present, read at every call.
+    """
+
+    def __init__(self, regularizer, connection_mask):
+        self.regularizer = regularizer
+        self.connection_mask = connection_mask
+
+    def __call__(self, x):
+        """Returns the loss of a kernel."""
+        return self.regularizer(without_absent(x, self.connection_mask))
 
 
 def without_absent(x, present):

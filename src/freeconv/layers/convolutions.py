@@ -72,7 +72,8 @@ class FreeConv2D(BaseFreeConv):
         connection_dropout: float in [0, 1), the probability that a weight of the kernel is absent
             for good: zero from the start, never trained, in training and testing alike (variable
             connection patterns, section 4.2 and Fig. 1 right). Every kernel, that is every tile,
-            has a pattern of its own.
+            has its own pattern. `connection_mask` alone says which weights are absent: whatever is
+            stored in their places has no effect on outputs, gradients and regularizers.
         glorot_fans: how initializers that scale with the fans (`keras.initializers.VarianceScaling`
             and its children: Glorot, He, LeCun) count them. `"published"`: from the stored shape of
             the kernel, as in the published code, which makes both fans `tiles` times those of the
@@ -92,7 +93,9 @@ class FreeConv2D(BaseFreeConv):
 
     Input shape:
         4D tensor `(batch, rows, columns, channels)` with `"channels_last"`, `(batch, channels,
-        rows, columns)` with `"channels_first"`. Only `batch` may be unknown.
+        rows, columns)` with `"channels_first"`. Only `batch` may be unknown when the layer is
+        built. Images of any type, whole numbers and booleans among them, are cast to the layer's
+        compute type.
 
     Output shape:
         4D tensor `(batch, out_rows, out_columns, filters)` with `"channels_last"`, `(batch,

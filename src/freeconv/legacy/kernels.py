@@ -1,136 +1,45 @@
-"""Weights of `LocallyConnected1D` and `LocallyConnected2D`, which Keras had up to version 2.
-
-They are read as configurations and arrays, so that neither Keras 2 nor tf_keras is needed here.
-"""
+"""Weights of one locally connected layer of Keras 2, as those of a free convolution."""
 
 import math
 from typing import NamedTuple
 
 import numpy as np
 
-from freeconv.conversion import CONVOLUTION_ARGUMENTS
-from freeconv.layers import FreeConv1D, FreeConv2D
-from freeconv.layers.base import BaseFreeConv
 from freeconv.patches import zero_margins
 
-__all__ = ["from_locally_connected", "load_locally_connected"]
-
-_FREE = {1: FreeConv1D, 2: FreeConv2D}
-
-# What decides which weight connects what.
-_GEOMETRY = ("filters", "kernel_size", "strides", "padding", "data_format", "use_bias")
+# Implementation -> axes of its kernel, by the axes of an image. No two agree.
+_KERNEL_AXES = {1: lambda rank: 3, 2: lambda rank: 2 * rank + 2, 3: lambda rank: 1}
 
 
-def from_locally_connected(config, weights, input_shape):
-    """Makes the free convolution that computes what a `LocallyConnected1D` or `2D` does.
+def converted(layer, config, weights):
+    """Returns the weights with which a free convolution computes what a legacy layer does.
 
     Args:
-        config: the legacy layer's `get_config()`.
-        weights: its `get_weights()`, `[kernel, bias]` or `[kernel]`, of any of its three
-            implementations (which the configuration names):
-
-            1. kernel `(positions, kernel_size * channels, filters)`, with the channels of a patch
-               outermost for `"channels_first"`;
-            2. kernel `(*image, *positions, filters)`, a weight for every pair of an input and an
-               output, in the order of the data format, where those of no connection are ignored;
-            3. kernel `(connections,)`, in the order of (output, input), both counted in the order
-               of the data format.
-
-            The bias is `(*positions, filters)`, which the legacy layer reads in the order
-            `(filters, *positions)` with `"channels_first"`.
-        input_shape: shape of its inputs, with the batch, which may be `None`.
-
-    Returns:
-        A built `FreeConv1D` or `FreeConv2D` with those weights, of the legacy layer's name and
-        arguments.
+        layer: a built free convolution of one kernel for every position.
+        config: the legacy layer's configuration. Without an `implementation` it is the one whose
+            kernel has as many axes.
+        weights: `[kernel, bias]` or `[kernel]`.
 
     Raises:
-        ValueError: for arrays that do not fit the configuration, and for `"same"` padding that the
-            legacy layer centred otherwise than any convolution of Keras 3 (kernels of even size,
-            and some strides above 1).
-
-    Example:
-    >>> import numpy as np
-    >>> config = {"filters": 2, "kernel_size": (3,), "strides": (1,), "padding": "valid",
-    ...           "data_format": "channels_last", "use_bias": False, "implementation": 1}
-    >>> layer = from_locally_connected(config, [np.ones((6, 3 * 4, 2))], (None, 8, 4))
-    >>> type(layer).__name__, tuple(layer.kernel.shape)
-    ('FreeConv1D', (6, 12, 2))
+        ValueError: for arrays that do not fit, and padding that `layer` does not have.
     """
-    arguments = {name: config[name] for name in CONVOLUTION_ARGUMENTS if name in config}
-    layer = _FREE[len(config["kernel_size"])].from_config(arguments)
-    layer.build(tuple(input_shape))
-    layer.set_weights(_converted(layer, config, weights))
-    return layer
-
-
-def load_locally_connected(model, layers):
-    """Copies the weights of a Keras 2 model into one that has free convolutions in its place.
-
-    Layers are paired in order, those without weights left out. A free convolution takes the weights
-    of a `LocallyConnected1D` or `2D` of the same sizes as `from_locally_connected` does, every
-    other layer takes its partner's as they are.
-
-    Args:
-        model: a built Keras 3 model.
-        layers: (configuration, weights) of the legacy model's layers:
-            `[(layer.get_config(), layer.get_weights()) for layer in legacy.layers]`.
-
-    Raises:
-        ValueError: where numbers of layers, shapes or arguments differ. Layers before the one that
-            the message names have their new weights by then.
-
-    Example:
-    >>> import keras, numpy as np
-    >>> model = keras.Sequential([keras.Input((8, 4)), FreeConv1D(2, 3, use_bias=False)])
-    >>> config = {"filters": 2, "kernel_size": (3,), "strides": (1,), "padding": "valid",
-    ...           "data_format": "channels_last", "use_bias": False, "implementation": 1}
-    >>> load_locally_connected(model, [(config, [np.ones((6, 3 * 4, 2))])])
-    >>> float(model.layers[0].kernel[0, 0, 0])
-    1.0
-    """
-    targets = [layer for layer in model.layers if layer.weights]
-    sources = [(config, weights) for config, weights in layers if weights]
-    if len(targets) != len(sources):
-        raise ValueError(
-            f"`layers` must be those of a model of the same structure. Received: {len(sources)} "
-            f"layers with weights, where model '{model.name}' has {len(targets)}."
-        )
-    for layer, (config, weights) in zip(targets, sources, strict=True):
-        free = isinstance(layer, BaseFreeConv)
-        layer.set_weights(_converted(layer, config, weights) if free else weights)
-
-
-def _converted(layer, config, weights):
-    """Returns the weights with which a built free convolution computes what a legacy layer does."""
-    _check_alike(layer, config)
     forms = {1: _from_patches, 2: _from_dense, 3: _from_sparse}
-    implementation = config.get("implementation", 1)
+    kernel, *bias = map(np.asarray, weights)
+    implementation = implementation_of(layer, config, kernel)
     if implementation not in forms:
         raise ValueError(
             f"`implementation` must be one of {tuple(forms)}. Received: "
             f"implementation={implementation!r} of layer '{layer.name}'."
         )
-    kernel, *bias = map(np.asarray, weights)
     kernel = forms[implementation](kernel, layer).reshape(layer.kernel.shape)
     return [kernel, *(_bias(values, layer) for values in bias)]
 
 
-def _check_alike(layer, config):
-    """Raises ValueError where a legacy layer connects or computes otherwise than `layer`."""
-    for name in _GEOMETRY:
-        value = config.get(name)
-        value = tuple(value) if isinstance(value, list) else value
-        if value != getattr(layer, name):
-            raise ValueError(
-                f"`{name}` of layer '{layer.name}' must be that of the legacy layer. Received: "
-                f"{name}={getattr(layer, name)!r}, of the legacy layer {value!r}."
-            )
-    if max(layer.tile) > 1:
-        raise ValueError(
-            f"Layer '{layer.name}' must have a kernel for every position, as the legacy layer has. "
-            f"Received: sharing={layer.sharing!r}."
-        )
+def implementation_of(layer, config, kernel):
+    """Returns which of the three implementations a kernel is of; arguments as in `converted`."""
+    rank = len(layer.axes)
+    by_axes = [number for number, axes in _KERNEL_AXES.items() if axes(rank) == np.ndim(kernel)]
+    return config.get("implementation", by_axes[0] if by_axes else 1)
 
 
 def _from_patches(kernel, layer):
