@@ -10,9 +10,11 @@ ifndef GPU
 GPU := $(shell timeout 60 nvidia-smi --list-gpus 2>/dev/null | grep -q '^GPU ' && echo 1 || echo 0)
 endif
 VENV := .venv
-BIN := $(VENV)/bin
-SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
+# Modules instead of the programs beside it, whose first lines hold the path that the clone had.
+PY := $(VENV)/bin/python
+SNAKEMAKE := $(PY) -m snakemake --cores $(CORES)
+CHECK := $(PY) scripts/check.py "$(STUDY)"
+PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 ENVIRONMENT := $(VENV)/workflow $(if $(filter 1,$(GPU)),$(VENV)/gpu)
 PYTHON_FILES := benchmarks docs/mkdocs_hooks.py scripts src tests
 
@@ -25,65 +27,89 @@ demo: STUDY = config/demo.yaml
 demo: study ## Train the demo, a study of embedded digits; ends with tables and figures
 
 study: $(ENVIRONMENT) ## Run the study STUDY=config/....yaml
-	@PYTHONPATH=src $(BIN)/python scripts/check.py $(STUDY)
-	$(SNAKEMAKE) --configfile $(STUDY)
+	@$(CHECK)
+	$(SNAKEMAKE) --configfile "$(STUDY)"
 
 # Without --nolock it would take away the lock of a Snakemake that runs the study.
 status: $(ENVIRONMENT) ## Say how far STUDY is: cells done, running, stale, missing; time left
-	@$(SNAKEMAKE) --configfile $(STUDY) --nolock --quiet all -- status
+	@$(CHECK) 2>/dev/null || $(CHECK)
+	@$(SNAKEMAKE) --configfile "$(STUDY)" --nolock --quiet all -- status
 
 report: $(ENVIRONMENT) ## Write the report of STUDY, once it has run, report.html
-	$(BIN)/snakemake --configfile $(STUDY) --report || \
+	@$(CHECK)
+	$(PY) -m snakemake --configfile "$(STUDY)" --report || \
 		{ echo "A report needs all of the study: make study STUDY=$(STUDY)" >&2; exit 1; }
 
 test: lint ## Linters, unit tests, and a small study through the whole workflow
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(PY) -m pytest --numprocesses 2 --dist loadgroup
 
 test-lowest: ## Tests of the layer on the lowest versions that pyproject.toml allows
 	@$(MAKE) --no-print-directory VENV=$(VENV)-lowest test-layer
 
 test-layer: $(VENV)/lowest
-	$(BIN)/python -m pytest tests/test_layers.py tests/test_conversion.py tests/test_legacy_cases.py tests/test_backends.py tests/test_distances.py tests/test_engine.py
+	$(PY) -m pytest tests/test_layers.py tests/test_conversion.py tests/test_legacy_cases.py tests/test_backends.py tests/test_distances.py tests/test_engine.py
 
 bench: $(VENV)/bench ## Measure speed against peers; BENCH_OPTIONS="--quick" and others
-	PYTHONPATH=src $(BIN)/python -m benchmarks $(BENCH_OPTIONS)
+	$(PY) -m benchmarks $(BENCH_OPTIONS)
 
 docs: $(VENV)/docs ## Write the documentation as a site, site/index.html
-	$(BIN)/mkdocs build
+	$(PY) -m mkdocs build
 
 lint: $(VENV)/test ## Linters and formatters, changing nothing
-	$(BIN)/ruff check $(PYTHON_FILES)
-	$(BIN)/ruff format --check $(PYTHON_FILES)
-	$(BIN)/snakefmt --check Snakefile workflow
-	$(BIN)/snakemake --lint
+	$(PY) -m ruff check $(PYTHON_FILES)
+	$(PY) -m ruff format --check $(PYTHON_FILES)
+	$(PY) -m snakefmt --check Snakefile workflow
+	$(PY) -m snakemake --lint
 
 format: $(VENV)/test ## Put every file into its standard form
-	$(BIN)/ruff check --fix $(PYTHON_FILES)
-	$(BIN)/ruff format $(PYTHON_FILES)
-	$(BIN)/snakefmt Snakefile workflow
+	$(PY) -m ruff check --fix $(PYTHON_FILES)
+	$(PY) -m ruff format $(PYTHON_FILES)
+	$(PY) -m snakefmt Snakefile workflow
 
 lock: ## Pin the newest versions that pyproject.toml allows, and the lowest (then adapt envs/)
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile $(UV_OPTIONS) --group workflow --output-file requirements/workflow.txt pyproject.toml
-	$(BIN)/uv pip compile $(UV_OPTIONS) --group gpu --constraint requirements/workflow.txt --output-file requirements/gpu.txt
-	$(BIN)/uv pip compile $(UV_OPTIONS) --group docs --constraint requirements/workflow.txt --output-file requirements/docs.txt
-	$(BIN)/uv pip compile $(UV_OPTIONS) --group test --constraint requirements/workflow.txt --constraint requirements/docs.txt --output-file requirements/test.txt pyproject.toml
-	$(BIN)/uv pip compile $(UV_OPTIONS) --group bench --constraint requirements/workflow.txt --output-file requirements/bench.txt pyproject.toml
-	$(BIN)/uv pip compile $(UV_OPTIONS) --resolution lowest-direct --group layer --output-file requirements/lowest.txt pyproject.toml
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet uv
+	$(PY) -m uv pip compile $(UV_OPTIONS) --group workflow --output-file requirements/workflow.txt pyproject.toml
+	$(PY) -m uv pip compile $(UV_OPTIONS) --group gpu --constraint requirements/workflow.txt --output-file requirements/gpu.txt
+	$(PY) -m uv pip compile $(UV_OPTIONS) --group docs --constraint requirements/workflow.txt --output-file requirements/docs.txt
+	$(PY) -m uv pip compile $(UV_OPTIONS) --group test --constraint requirements/workflow.txt --constraint requirements/docs.txt --output-file requirements/test.txt pyproject.toml
+	$(PY) -m uv pip compile $(UV_OPTIONS) --group bench --constraint requirements/workflow.txt --output-file requirements/bench.txt pyproject.toml
+	$(PY) -m uv pip compile $(UV_OPTIONS) --resolution lowest-direct --group layer --output-file requirements/lowest.txt pyproject.toml
 lock: UV_OPTIONS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 clean: ## Remove the environment; results stay
 	rm -rf $(VENV) $(VENV)-lowest
 
-# Stamps of what is installed; a changed lock file installs anew.
-$(VENV)/workflow: requirements/workflow.txt
-$(VENV)/gpu: requirements/gpu.txt
-$(VENV)/test: requirements/test.txt
-$(VENV)/bench: requirements/bench.txt
-$(VENV)/docs: requirements/docs.txt
-$(VENV)/lowest: requirements/lowest.txt
+# Stamps of what is installed; a changed lock file installs anew, and so does an environment that
+# another Python, another tool or an interrupted run left.
+USABLE := -c 'import sys; from importlib.util import find_spec; sys.exit(sys.version_info < (3, 11) or not find_spec("pip"))'
+UNUSABLE := $(shell test ! -e $(VENV) && test ! -L $(VENV) || $(PY) $(USABLE) 2>/dev/null || echo unusable)
+.PHONY: unusable
+$(VENV)/workflow: requirements/workflow.txt $(UNUSABLE)
+$(VENV)/gpu: requirements/gpu.txt $(UNUSABLE)
+$(VENV)/test: requirements/test.txt $(UNUSABLE)
+$(VENV)/bench: requirements/bench.txt $(UNUSABLE)
+$(VENV)/docs: requirements/docs.txt $(UNUSABLE)
+$(VENV)/lowest: requirements/lowest.txt $(UNUSABLE)
 $(VENV)/workflow $(VENV)/gpu $(VENV)/test $(VENV)/bench $(VENV)/docs $(VENV)/lowest:
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PY) $(USABLE) 2>/dev/null || { $(MAKE_VENV); }
 	$(PIP_INSTALL) --requirement requirements/$(@F).txt
+	@$(PY) -c "$$PATH_FILE"
 	touch $@
+
+define MAKE_VENV
+command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON): no such program; name a Python of 3.11 or later: make PYTHON=python3.12 ..." >&2; exit 1; }; \
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is $$($(PYTHON) --version 2>&1); expected Python 3.11 or later: make PYTHON=python3.12 ..." >&2; exit 1; }; \
+$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: $(PYTHON) cannot make environments; install its venv (apt-get install python3-venv), or name another one: make PYTHON=python3.12 ..." >&2; exit 1; }; \
+test ! -e $(VENV) -a ! -L $(VENV) || echo "make: $(VENV) is not usable, and made anew"; \
+rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
+endef
+
+# The package as it is in src/, found by a path relative to the environment: both may move together.
+define PATH_FILE
+import os, sysconfig
+site = sysconfig.get_path("purelib")
+with open(os.path.join(site, "freeconv.pth"), "w") as file:
+    file.write(os.path.relpath("src", site) + "\n")
+endef
+export PATH_FILE

@@ -5,20 +5,20 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-configfile: f"{workflow.basedir}/config/datasets.yaml"
-
+# Of this file, also where another workflow imports it as a module.
+ROOT = str(workflow.current_basedir)
 
 # A study is a configuration file: one on the command line replaces the paper's, adds nothing to it.
 if not workflow.overwrite_configfiles:
 
-    configfile: f"{workflow.basedir}/config/config.yaml"
+    configfile: f"{ROOT}/config/config.yaml"
 
 
 include: "workflow/rules/common.smk"
 
 
 complete_config(config)
-STUDY = read_study(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
+STUDY = read_study(config, f"{ROOT}/workflow/schemas/config.schema.yaml")
 
 
 wildcard_constraints:

@@ -4,30 +4,50 @@ import os
 import shlex
 import sys
 from functools import cache
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 # Jobs find scripts and library in any environment and on any node of a cluster.
 # TensorFlow's notes about the processor are kept out of their logs.
-LIBRARY = f"{workflow.basedir}/src"
+LIBRARY = f"{ROOT}/src"
+PROGRAMS = os.path.dirname(sys.executable)
+for folder in (LIBRARY, PROGRAMS):
+    if not os.path.isdir(folder):
+        raise WorkflowError(
+            f"{folder}: no such folder; FreeConv runs from a copy on this machine: git clone it, "
+            "or use snakedeploy with a local path"
+        )
+    if os.pathsep in folder:
+        raise WorkflowError(
+            f"{folder}: no program is found in a folder whose name holds '{os.pathsep}'; "
+            "rename or move it"
+        )
 sys.path.insert(0, LIBRARY)
 os.environ.update(
-    FREECONV=str(workflow.basedir),
+    FREECONV=ROOT,
     # Without conda environments, `python` is the one that Snakemake runs in.
-    PATH=os.pathsep.join([os.path.dirname(sys.executable), os.getenv("PATH", "")]),
+    PATH=os.pathsep.join([PROGRAMS, os.getenv("PATH", "")]),
     PYTHONPATH=os.pathsep.join([LIBRARY, os.getenv("PYTHONPATH", "")]).rstrip(
         os.pathsep
     ),
     TF_CPP_MIN_LOG_LEVEL=os.getenv("TF_CPP_MIN_LOG_LEVEL", "2"),
 )
 
-from freeconv import catalogue
-from freeconv.arguments import format_arguments, format_value
-from freeconv.config import expand_paths, override, parse_study, read_yaml
-from freeconv.errors import InputError
-from freeconv.local_files import local_digest
-from freeconv.sources import files_of
-from freeconv.study import Cell, Trial
+try:
+    from freeconv import catalogue, validity
+    from freeconv.arguments import format_arguments, format_value
+    from freeconv.config import expand_paths, merge, override, parse_study, read_yaml
+    from freeconv.errors import InputError
+    from freeconv.local_files import local_digest
+    from freeconv.sources import files_of
+    from freeconv.study import Cell, Trial
+except ModuleNotFoundError as error:
+    raise WorkflowError(
+        f"{sys.executable} lacks the package {error.name}; run .venv/bin/python -m snakemake, an "
+        "environment that make demo makes, or install what FreeConv needs in yours: pip install "
+        f"{ROOT}"
+    ) from None
 
 # The folder of a cell; its wildcards are the identity of the cell.
 CELL = "{dataset}/{model}/{augmentation}-{level}/vcp-{vcp}/fold-{fold}"
@@ -47,9 +67,10 @@ TABLE_FORMATS = ["csv", "md", "tex", "html"]
 
 
 def complete_config(config):
-    """Gives a configuration the values of the command line as YAML types them, and whole paths."""
+    """Adds the data sets that are known, and values of the command line as YAML types them."""
     words = workflow.config_settings.config_args or []
-    config.update(expand_paths(override(config, words)))
+    known = merge(read_yaml(f"{ROOT}/config/datasets.yaml"), config)
+    config.update(expand_paths(override(known, words)))
 
 
 def read_study(config, schema):
@@ -427,13 +448,17 @@ def overview_settings():
 
 
 def where_to_look():
-    """What a user may want to open after a run."""
-    results = f"results/{STUDY.name}"
-    return (
-        f"\nStudy {STUDY.name}: {len(STUDY.cells())} cells. Where to look:\n"
-        f"  {results}/overview.html  the paper's conclusions, and where the numbers come from\n"
-        f"  {results}/figures/       curves, filter distances, perturbations (PNG, SVG)\n"
-        f"  {results}/tables/        the paper's tables; comparison and conclusions (CSV, Markdown, LaTeX, HTML)\n"
-        f"  {results}/*.parquet      history, evaluation and summary of all cells\n"
-        f"  logs/{STUDY.name}/         a log a job"
-    )
+    """What a user may want to open after a run, of what is there."""
+    results, logs = Path(f"results/{STUDY.name}"), Path(f"logs/{STUDY.name}")
+    places = {
+        results
+        / "overview.html": "the paper's conclusions, and where the numbers come from",
+        results / "figures": "curves, filter distances, perturbations (PNG, SVG)",
+        results
+        / "tables": "the paper's tables; comparison and conclusions (CSV, Markdown, LaTeX, HTML)",
+        results
+        / "history.parquet": "one row per epoch of all cells; evaluation and summary beside it",
+        logs: "one log per job",
+    }
+    lines = [f"  {path}  {text}" for path, text in places.items() if path.exists()]
+    return "\n".join([f"\nStudy {STUDY.name}. Where to look:", *lines])
