@@ -14,6 +14,7 @@ BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 ENVIRONMENT := $(VENV)/workflow $(if $(filter 1,$(GPU)),$(VENV)/gpu)
+LAYER_TESTS := any_backend backends conversion copies distances engine layers legacy_cases legacy_models random_layers sharing
 PYTHON_FILES := benchmarks docs/mkdocs_hooks.py scripts src tests
 
 .PHONY: help demo study status report test test-lowest test-layer bench docs lint format lock clean
@@ -43,7 +44,7 @@ test-lowest: ## Tests of the layer on the lowest versions that pyproject.toml al
 	@$(MAKE) --no-print-directory VENV=$(VENV)-lowest test-layer
 
 test-layer: $(VENV)/lowest
-	$(BIN)/python -m pytest tests/test_layers.py tests/test_conversion.py tests/test_legacy_cases.py tests/test_backends.py tests/test_distances.py tests/test_engine.py
+	$(BIN)/python -m pytest $(LAYER_TESTS:%=tests/test_%.py)
 
 bench: $(VENV)/bench ## Measure speed against peers; BENCH_OPTIONS="--quick" and others
 	PYTHONPATH=src $(BIN)/python -m benchmarks $(BENCH_OPTIONS)
