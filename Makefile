@@ -16,6 +16,7 @@ SNAKEMAKE := $(PY) -m snakemake --cores $(CORES)
 CHECK := $(PY) scripts/check.py "$(STUDY)"
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 ENVIRONMENT := $(VENV)/workflow $(if $(filter 1,$(GPU)),$(VENV)/gpu)
+LAYER_TESTS := any_backend backends conversion copies distances engine layers legacy_cases legacy_models random_layers sharing
 PYTHON_FILES := benchmarks docs/mkdocs_hooks.py scripts src tests
 
 .PHONY: help demo study status report test test-lowest test-layer bench docs lint format lock clean
@@ -47,7 +48,7 @@ test-lowest: ## Tests of the layer on the lowest versions that pyproject.toml al
 	@$(MAKE) --no-print-directory VENV=$(VENV)-lowest test-layer
 
 test-layer: $(VENV)/lowest
-	$(PY) -m pytest tests/test_layers.py tests/test_conversion.py tests/test_legacy_cases.py tests/test_backends.py tests/test_distances.py tests/test_engine.py
+	$(PY) -m pytest $(LAYER_TESTS:%=tests/test_%.py)
 
 bench: $(VENV)/bench ## Measure speed against peers; BENCH_OPTIONS="--quick" and others
 	$(PY) -m benchmarks $(BENCH_OPTIONS)

@@ -190,6 +190,11 @@ def glorot(seed):
     return keras.initializers.GlorotUniform(seed)
 
 
+def softmax():
+    output = keras.layers.Dense(3, "softmax", kernel_initializer=glorot(6))
+    return [keras.layers.Flatten(), output]
+
+
 def penalised():
     """Losses of weights, activities and a layer: a model within the model has one of them."""
     inner = keras.Input((2, 2, 4))
@@ -258,10 +263,7 @@ def test_a_network_with_all_that_keras_offers_is_trained_as_keras_does(layers):
     """What an epoch leaves of every variable equals what `fit` leaves, on the same batches."""
 
     def build():
-        output = keras.layers.Dense(3, "softmax", kernel_initializer=glorot(6))
-        return keras.Sequential(
-            [keras.Input((12, 12, 1)), *layers(), keras.layers.Flatten(), output]
-        )
+        return keras.Sequential([keras.Input((12, 12, 1)), *layers(), *softmax()])
 
     ours, reference = build(), build()
     before = [variable.numpy() for variable in ours.variables]
@@ -393,7 +395,7 @@ def test_an_epoch_is_made_of_operations_that_xla_has(monkeypatch):
 
     data, ends = on_device(IMAGES, LABELS), []
     for by_xla in (False, True):
-        model = small_model(2)
+        model = keras.Sequential([keras.Input((12, 12, 1)), *constrained(), *softmax()])
         training = trainer(model, "rotation", 0.0)
         monkeypatch.setattr(training, "_order", tf.range)
         if by_xla:
