@@ -16,10 +16,9 @@ def asks_for_gpus():
 
     Where there is none, jobs that asked for it would only wait for one another.
     """
-    if not workflow.is_main_process and "FREECONV_GPUS" in os.environ:
-        return (
-            os.environ["FREECONV_GPUS"] == "1"
-        )  # as it was decided where the run began
+    decided = None if workflow.is_main_process else os.getenv("FREECONV_GPUS")
+    if decided:  # where the run began
+        return decided == "1"
     if STUDY.device == "auto" and not submits_jobs():
         return bool(list_cards())
     return STUDY.device != "cpu"
