@@ -86,6 +86,7 @@ clean: ## Remove the environment; results stay
 USABLE := -c 'import sys; from importlib.util import find_spec; sys.exit(sys.version_info < (3, 11) or not find_spec("pip"))'
 UNUSABLE := $(shell test ! -e $(VENV) && test ! -L $(VENV) || $(PY) $(USABLE) 2>/dev/null || echo unusable)
 .PHONY: unusable
+.NOTPARALLEL:
 $(VENV)/workflow: requirements/workflow.txt $(UNUSABLE)
 $(VENV)/gpu: requirements/gpu.txt $(UNUSABLE)
 $(VENV)/test: requirements/test.txt $(UNUSABLE)

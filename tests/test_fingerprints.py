@@ -16,7 +16,8 @@ PACKAGE = ROOT / "src/freeconv"
 WITHOUT_NUMBERS = {
     *("arguments", "fingerprints", "validity"),
     *("devices", "gpus", "checkpoint", "errors", "files", "history", "provenance", "study"),
-    *("archives", "datasets", "folds", "pictures", "sources", "splits", "extensions"),
+    *("archives", "datasets", "folds", "local_files", "pictures", "sources", "splits"),
+    *("extensions", "layers/activations"),  # of models of Keras 2
     *("__init__", "engine/__init__", "layers/__init__"),
 }
 

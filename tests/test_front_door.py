@@ -12,11 +12,12 @@ from PIL import Image
 
 
 def make(*words, directory=ROOT, **environment):
-    """Run make; return its status and what it prints."""
+    """Run make, not as a part of the make that runs the tests; return status and output."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     run = subprocess.run(
         list(map(str, ["make", "--no-print-directory", *words])),
         cwd=directory,
-        env={**os.environ, "GPU": "0", **environment},
+        env={**own, "GPU": "0", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -79,8 +79,9 @@ def test_the_search_for_dangers_finds_them(code):
 # What a command may hold without quotes: numbers, words of a closed list, and what
 # `shlex` has quoted already.
 QUOTED = {
-    *("params.settings", "params.arguments", "params.extension", "threads"),
-    *("resources.device", "resources.gpu_share"),
+    *("params.settings", "params.extension", "params.content", "params.addresses"),
+    *("params.format", "params.files", "params.used"),
+    *("threads", "resources.device", "resources.gpu_share"),
 }
 
 
@@ -97,8 +98,9 @@ def test_what_is_quoted_elsewhere_goes_through_shlex():
     text = (ROOT / "workflow/rules/common.smk").read_text("utf-8")
     functions = dict(re.findall(r"^def (\w+)\(.*\n((?: .*\n|\n)+)", text, re.MULTILINE))
     for name in (
-        *("fold_settings", "network_settings", "preparing_arguments", "download_arguments"),
-        *("overview_settings", "extension_argument"),
+        *("fold_settings", "network_settings", "format_of_images", "files_of_images"),
+        *("download_content", "download_addresses", "overview_settings", "extension_argument"),
+        "model_no_longer_needed",
     ):
         assert re.search(r"return shlex\.(join|quote)\(", functions[name]), name
     for name in ("cell_settings", "trial_settings"):

@@ -99,7 +99,9 @@ def run_script(description, add_own_arguments, main):
             sys.stdout.flush()
     except BrokenPipeError:
         # What is still to be written would fail again at the end of Python.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), _OUTPUT)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in [_OUTPUT, _ERROR] if _one_stream() else [_OUTPUT]:
+            os.dup2(nowhere, stream)
         sys.exit(1)
     except Exception as error:
         message = explain(error)
@@ -117,12 +119,19 @@ def _start_logging():
     logging.addLevelName(logging.WARNING, "warning: ")
     layout = "%(asctime)s %(levelname)s%(message)s"
     logging.basicConfig(level=logging.INFO, format=layout, datefmt="%H:%M:%S")
-    with suppress(OSError):  # one of them may be closed
-        if not os.path.sameopenfile(_OUTPUT, _ERROR):
-            logging.getLogger("freeconv").addHandler(_WarningsOnOutput(logging.WARNING))
+    if not _one_stream():
+        logging.getLogger("freeconv").addHandler(_WarningsOnOutput(logging.WARNING))
 
 
 _OUTPUT, _ERROR = 1, 2
+
+
+def _one_stream():
+    """Whether both streams are the same, or one of them is closed."""
+    try:
+        return os.path.sameopenfile(_OUTPUT, _ERROR)
+    except OSError:
+        return True
 
 
 class _WarningsOnOutput(logging.Handler):
