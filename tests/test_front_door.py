@@ -143,6 +143,7 @@ def test_a_folder_may_have_its_own_study(snakemake, tmp_path, snakefile):
             shutil.copytree(ROOT / ".test/config", tmp_path / "config")
         run = snakemake(tmp_path, "--dry-run", "--quiet", "host", snakefile=ROOT / snakefile)
         assert run.returncode == 0, run.stdout
+        assert "profiles/default for setting default" in run.stdout
         assert ("results/smoke/overview.html" in run.stdout) == own
         assert ("results/paper/overview.html" in run.stdout) != own
 
