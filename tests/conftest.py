@@ -84,7 +84,7 @@ def smoke(root, snakemake, tmp_path_factory):
     Tests leave it as they found it.
     """
     directory = tmp_path_factory.mktemp("it's a run")
-    run = snakemake(directory, "--configfile", root / "tests/smoke.yaml")
+    run = snakemake(directory, "--configfile", root / ".test/config/config.yaml")
     assert run.returncode == 0, run.stdout
     assert "results/smoke/figures" in run.stdout
     return directory
@@ -98,4 +98,4 @@ def results(smoke):
 @pytest.fixture
 def study(read_config):
     """The smoke study."""
-    return Study.from_config(read_config("tests/smoke.yaml"))
+    return Study.from_config(read_config(".test/config/config.yaml"))

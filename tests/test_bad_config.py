@@ -7,7 +7,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-SMOKE = (ROOT / "tests/smoke.yaml").read_text()
+SMOKE = (ROOT / ".test/config/config.yaml").read_text()
 
 
 def changed(before, after):

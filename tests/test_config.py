@@ -13,7 +13,7 @@ STUDIES = sorted(path for path in ROOT.glob("config/*.yaml") if path.name != "da
 
 @pytest.mark.parametrize(
     "name",
-    ["tests/smoke.yaml", *(f"config/{path.name}" for path in STUDIES)],
+    [".test/config/config.yaml", *(f"config/{path.name}" for path in STUDIES)],
 )
 def test_our_studies_satisfy_the_schema(read_config, schema, name):
     check_config(read_config(name), schema)

@@ -21,7 +21,7 @@ MODELS = ["cnn", "fcn", "shared", "tiles"]
 
 @pytest.fixture
 def settings(read_config):
-    config = read_config("tests/smoke.yaml")
+    config = read_config(".test/config/config.yaml")
     config["models"], config["vcp"] = MODELS, {"probabilities": [0.5], "translation": 0.3}
     config["variants"] = {
         "shared": {"kind": "fcn", "sharing": "all", "glorot_fans": "per_location"},

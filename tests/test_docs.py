@@ -223,7 +223,8 @@ def test_the_map_of_scripts_is_complete():
     section = text.partition("\n## Rules and scripts\n")[2].partition("\n## ")[0]
     scripts = {path.name for path in ROOT.glob("scripts/*.py")}
     assert set(re.findall(r"`(\w+\.py)`", section)) == scripts
-    rules = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("workflow/rules/*.smk")}
+    snakefiles = [ROOT / "workflow/Snakefile", *ROOT.glob("workflow/rules/*.smk")]
+    rules = {path.relative_to(ROOT).as_posix() for path in snakefiles}
     assert set(re.findall(r"^\| `(workflow/\S+)` \|", section, re.MULTILINE)) == rules
 
 

@@ -316,7 +316,7 @@ def test_built_networks_know_no_absent_connections(write):
 
 @pytest.fixture
 def config(read_config, write):
-    config = read_config("tests/smoke.yaml")
+    config = read_config(".test/config/config.yaml")
     config["extension"] = str(write(BRIGHTNESS, TINY, BUILT))
     return config
 

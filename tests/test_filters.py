@@ -181,7 +181,7 @@ def test_the_script_says_what_is_wrong(tmp_path):
 def configuration(tmp_path):
     """The smoke study; its file, and a function that changes it."""
     path = tmp_path / "study.yaml"
-    study = yaml.safe_load((ROOT / "tests/smoke.yaml").read_text())
+    study = yaml.safe_load((ROOT / ".test/config/config.yaml").read_text())
 
     def configure(**changes):
         path.write_text(yaml.safe_dump(study | changes))

@@ -1,6 +1,7 @@
 """What meets a user first: make, another Python, other packages, other places, another workflow."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -77,7 +78,7 @@ def test_an_environment_that_will_not_do_is_made_anew(bare):
 
 @pytest.mark.parametrize("target", ["status", "study", "report"])
 def test_a_wrong_study_is_named_by_every_target(target, tmp_path):
-    study = yaml.safe_load((ROOT / "tests/smoke.yaml").read_text())
+    study = yaml.safe_load((ROOT / ".test/config/config.yaml").read_text())
     (tmp_path / "wrong study.yaml").write_text(yaml.safe_dump(study | {"devise": "cpu"}))
     for name, message in (
         (tmp_path / "wrong study.yaml", "devise: unknown key"),
@@ -106,7 +107,7 @@ def test_the_package_is_found_without_being_told():
     assert Path(run.stdout.strip()) == ROOT / "src/freeconv/__init__.py"
 
 
-SMOKE = ("--configfile", ROOT / "tests/smoke.yaml", "--dry-run")
+SMOKE = ("--configfile", ROOT / ".test/config/config.yaml", "--dry-run")
 
 
 def test_a_package_that_is_missing_is_named(snakemake, tmp_path, monkeypatch):
@@ -134,15 +135,29 @@ def test_a_folder_whose_name_holds_a_colon_is_refused(snakemake, tmp_path):
     assert f"{tmp_path}/a:b/src: no program is found in a folder" in run.stdout
 
 
+@pytest.mark.parametrize("snakefile", ["Snakefile", "workflow/Snakefile"])
+def test_a_folder_may_have_its_own_study(snakemake, tmp_path, snakefile):
+    """As .test, for `snakemake --directory .test`; without one, it is the paper's."""
+    for own in (False, True):
+        if own:
+            shutil.copytree(ROOT / ".test/config", tmp_path / "config")
+        run = snakemake(tmp_path, "--dry-run", "--quiet", "host", snakefile=ROOT / snakefile)
+        assert run.returncode == 0, run.stdout
+        assert "profiles/default for setting default" in run.stdout
+        assert ("results/smoke/overview.html" in run.stdout) == own
+        assert ("results/paper/overview.html" in run.stdout) != own
+
+
+@pytest.mark.parametrize("snakefile", ["Snakefile", "workflow/Snakefile"])
 @pytest.mark.parametrize("prefix", ["", "free_"])
-def test_as_a_module_of_another_workflow(snakemake, tmp_path, prefix):
+def test_as_a_module_of_another_workflow(snakemake, tmp_path, prefix, snakefile):
     """The study is the one that workflow gives; data sets are known without it."""
     (tmp_path / "Snakefile").write_text(
         f"""
-configfile: "{ROOT}/tests/smoke.yaml"
+configfile: "{ROOT}/.test/config/config.yaml"
 
 module freeconv:
-    snakefile: "{ROOT}/Snakefile"
+    snakefile: "{ROOT}/{snakefile}"
     config: config
 
 use rule * from freeconv{f" as {prefix}*" if prefix else ""}
@@ -159,7 +174,7 @@ rule mine:
 
 
 def test_a_job_that_fails_says_why_on_the_terminal(snakemake, tmp_path):
-    study = yaml.safe_load((ROOT / "tests/smoke.yaml").read_text())
+    study = yaml.safe_load((ROOT / ".test/config/config.yaml").read_text())
     study |= {
         "study": "own",
         "datasets": {"own": study["datasets"]["digits"]},

@@ -103,7 +103,7 @@ def test_snakemake_leaves_the_checkpoint_of_a_failed_job_and_asks_for_more_memor
         *(tmp_path, (folder / "history.parquet").relative_to(tmp_path), "--retries", "1"),
         # There is no such device: the script ends before it begins.
         *("--set-resources", "train_cell:device=none"),
-        *("--configfile", root / "tests/smoke.yaml"),
+        *("--configfile", root / ".test/config/config.yaml"),
     )
     assert run.returncode != 0
     assert re.findall(r"resources: .*mem_mb=(\d+)", run.stdout) == ["5000", "10000"], run.stdout

@@ -154,7 +154,7 @@ def status(snakemake, root):
     """Lines of the status of the smoke study in a folder."""
 
     def ask(folder, *words):
-        configuration = ("--configfile", root / "tests/smoke.yaml")
+        configuration = ("--configfile", root / ".test/config/config.yaml")
         run = snakemake(folder, *configuration, "--nolock", *words, "--", "status")
         assert run.returncode == 0, run.stdout
         return run.stdout.splitlines()
@@ -189,7 +189,7 @@ def test_status_of_a_half_finished_study(status, smoke, tmp_path):
 
 def test_status_of_a_running_study(status, root, tmp_path):
     """A training counts as running while it runs, and not once it is interrupted."""
-    configuration = (root / "tests/smoke.yaml").read_text()
+    configuration = (root / ".test/config/config.yaml").read_text()
     long = re.sub(r"(epochs|patience): 2\n", r"\1: 5000\n", configuration)
     (tmp_path / "long.yaml").write_text(long)
     cell = "digits/cnn/none-0/vcp-0/fold-1"

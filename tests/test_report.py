@@ -28,7 +28,7 @@ CATEGORIES = {
 def report(root, snakemake, smoke, tmp_path_factory):
     """The file of the report."""
     path = tmp_path_factory.mktemp("report") / "report.html"
-    run = snakemake(smoke, "--configfile", root / "tests/smoke.yaml", "--report", path)
+    run = snakemake(smoke, "--configfile", root / ".test/config/config.yaml", "--report", path)
     assert run.returncode == 0, run.stdout
     return path
 
@@ -130,7 +130,7 @@ def test_the_overview_of_the_smoke_study(results):
 
 def test_an_unfinished_study_has_no_report(root, snakemake, tmp_path):
     path = tmp_path / "report.html"
-    run = snakemake(tmp_path, "--configfile", root / "tests/smoke.yaml", "--report", path)
+    run = snakemake(tmp_path, "--configfile", root / ".test/config/config.yaml", "--report", path)
     assert run.returncode != 0
     assert "marked for report but does not exist" in run.stdout
     assert "Traceback" not in run.stdout

@@ -15,7 +15,10 @@ from freeconv.datasets import open_dataset
 SOURCES = sorted(
     path for folder in ("src", "scripts", "benchmarks") for path in (ROOT / folder).glob("**/*.py")
 )
-RULES = [ROOT / "Snakefile", *sorted(ROOT.glob("workflow/rules/*.smk"))]
+RULES = [
+    *(ROOT / "Snakefile", ROOT / "workflow/Snakefile"),
+    *sorted(ROOT.glob("workflow/rules/*.smk")),
+]
 
 # Modules, and functions by the last part of their name, that run or load what they are given.
 FORBIDDEN_MODULES = {"pickle", "cPickle", "_pickle", "dill", "joblib", "marshal", "shelve"}
@@ -126,7 +129,7 @@ REFUSED = ["line\nbreak", "{wildcard}", "{params}", "-n", "tab\there", ""]
 
 @pytest.fixture
 def study():
-    return yaml.safe_load((ROOT / "tests/smoke.yaml").read_text())
+    return yaml.safe_load((ROOT / ".test/config/config.yaml").read_text())
 
 
 def run(snakemake, folder, study, *arguments):

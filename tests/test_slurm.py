@@ -195,7 +195,7 @@ def run(root, smoke, cluster, tmp_path_factory):
     command += ["results/smoke/overview.html"]  # every kind of submission, and few figures
     command += ["--snakefile", root / "Snakefile", "--directory", directory]
     command += ["--profile", root / "profiles/slurm"]
-    command += ["--configfile", root / "tests/smoke.yaml", change]
+    command += ["--configfile", root / ".test/config/config.yaml", change]
     # What is another cluster's: no accounting, little to wait for, small groups.
     command += ["--slurm-status-command", "squeue", "--latency-wait", "10"]
     command += ["--slurm-init-seconds-before-status-checks", "1"]
@@ -233,7 +233,7 @@ def computing(process, cluster, directory):
 
 def test_the_profile_groups_rules_that_exist(root, snakemake, tmp_path):
     profile = yaml.safe_load((root / "profiles/slurm/config.yaml").read_text())
-    run = snakemake(tmp_path, "--list-rules", "--configfile", root / "tests/smoke.yaml")
+    run = snakemake(tmp_path, "--list-rules", "--configfile", root / ".test/config/config.yaml")
     assert run.returncode == 0, run.stdout
     rules, groups = zip(*(item.split("=") for item in profile["groups"]), strict=True)
     assert set(rules) <= set(run.stdout.split())

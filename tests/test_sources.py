@@ -67,7 +67,7 @@ def test_a_path_goes_before_a_download():
 
 def test_places_do_not_count_for_results(read_config):
     """Where files lie, here or elsewhere, is no part of what a result was computed from."""
-    config = read_config("tests/smoke.yaml")
+    config = read_config(".test/config/config.yaml")
 
     def digest(source):
         config["sources"]["digits"] = source

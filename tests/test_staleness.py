@@ -24,7 +24,7 @@ def project(root, smoke, tmp_path):
         copy(root / name, folder / name)
     for name in ("data", "results", ".snakemake"):
         shutil.copytree(smoke / name, folder / name)
-    shutil.copy(root / "tests/smoke.yaml", folder / "study.yaml")
+    shutil.copy(root / ".test/config/config.yaml", folder / "study.yaml")
     return folder
 
 

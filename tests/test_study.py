@@ -171,7 +171,7 @@ def test_no_two_jobs_of_the_paper_share_a_seed(read_config):
 
 
 def test_the_seed_of_a_trial_follows_from_study_seed_and_trial_alone(read_config):
-    config = read_config("tests/smoke.yaml")
+    config = read_config(".test/config/config.yaml")
     before = Study.from_config(config)
     config["search"]["learning_rates"] = [0.5, *config["search"]["learning_rates"]]
     config["search"]["datasets"]["digits"]["epochs"] = 9

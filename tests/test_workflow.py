@@ -122,7 +122,7 @@ def test_every_job_has_a_log_and_cells_a_benchmark(smoke, results):
 
 
 def test_a_second_run_has_nothing_to_do(root, snakemake, smoke):
-    run = snakemake(smoke, "--configfile", root / "tests/smoke.yaml", "--dry-run")
+    run = snakemake(smoke, "--configfile", root / ".test/config/config.yaml", "--dry-run")
     assert run.returncode == 0, run.stdout
     assert "Nothing to be done" in run.stdout
 
@@ -134,7 +134,7 @@ def test_the_search_is_no_part_of_all(results):
 
 def test_the_search_shows_every_trial(root, snakemake, tmp_path, study):
     """It needs no cell, and no trial leaves a model behind."""
-    run = snakemake(tmp_path, "search", "--configfile", root / "tests/smoke.yaml")
+    run = snakemake(tmp_path, "search", "--configfile", root / ".test/config/config.yaml")
     assert run.returncode == 0, run.stdout
     results = tmp_path / "results/smoke"
     assert not (results / "cells").exists()
@@ -163,7 +163,7 @@ def test_a_lost_figure_is_redrawn_without_training(root, snakemake, smoke, resul
     figure = results / "figures/digits/quadrant_swap.png"
     before = figure.read_bytes()
     figure.unlink()
-    run = snakemake(smoke, "--configfile", root / "tests/smoke.yaml")
+    run = snakemake(smoke, "--configfile", root / ".test/config/config.yaml")
     assert run.returncode == 0, run.stdout
     assert "train_cell" not in run.stdout
     assert figure.read_bytes() == before
@@ -230,7 +230,7 @@ def test_the_paper_s_study_takes_single_values_of_the_command_line(snakemake, tm
 
 
 def test_a_study_without_a_name_is_not_mixed_with_the_paper_s(root, snakemake, tmp_path):
-    study = yaml.safe_load((root / "tests/smoke.yaml").read_text())
+    study = yaml.safe_load((root / ".test/config/config.yaml").read_text())
     del study["study"]
     (tmp_path / "nameless.yaml").write_text(yaml.safe_dump(study))
     run = snakemake(tmp_path, "--configfile", tmp_path / "nameless.yaml", "--dry-run")
@@ -264,7 +264,7 @@ def test_another_address_is_no_other_file(snakemake, tmp_path):
 
 def test_where_jobs_will_compute_is_said_before_them(root, snakemake, tmp_path, monkeypatch):
     """Without a card, cells do not wait for one another; with one that fails, nothing starts."""
-    auto = (*("--configfile", root / "tests/smoke.yaml"), "--config", "device=auto")
+    auto = (*("--configfile", root / ".test/config/config.yaml"), "--config", "device=auto")
     words = ("train", "--dry-run", "--resources", "gpu=1", *auto)
     run = snakemake(tmp_path, *words)
     assert run.returncode == 0, run.stdout
@@ -286,7 +286,7 @@ def test_where_jobs_will_compute_is_said_before_them(root, snakemake, tmp_path, 
 def test_a_job_that_failed_has_a_whole_card_next(root, snakemake, tmp_path, attempt, gpu):
     """With --jobs, which has jobs run elsewhere, as here there may be no card."""
     (tmp_path / "change.yaml").write_text(yaml.safe_dump({"device": "gpu", "gpu_shares": 4}))
-    studies = [root / "tests/smoke.yaml", tmp_path / "change.yaml"]
+    studies = [root / ".test/config/config.yaml", tmp_path / "change.yaml"]
     run = snakemake(
         tmp_path, "train", "--configfile", *studies, "--dry-run", "--attempt", attempt, "--jobs", 8
     )
@@ -304,7 +304,9 @@ def test_a_job_that_failed_has_a_whole_card_next(root, snakemake, tmp_path, atte
 )
 def test_a_wrong_configuration_fails_at_once(root, snakemake, tmp_path, change, words):
     (tmp_path / "change.yaml").write_text(yaml.safe_dump(change))
-    run = snakemake(tmp_path, "--configfile", root / "tests/smoke.yaml", tmp_path / "change.yaml")
+    run = snakemake(
+        tmp_path, "--configfile", root / ".test/config/config.yaml", tmp_path / "change.yaml"
+    )
     assert run.returncode != 0
     assert "Traceback" not in run.stdout
     for word in words:
