@@ -16,7 +16,7 @@ for folder in (LIBRARY, PROGRAMS):
     if not os.path.isdir(folder):
         raise WorkflowError(
             f"{folder}: no such folder; FreeConv runs from a copy on this machine: git clone it, "
-            "or use snakedeploy with a local path"
+            "or use snakedeploy with its GitHub address"
         )
     if os.pathsep in folder:
         raise WorkflowError(
