@@ -13,7 +13,9 @@ VENV := .venv
 # Modules instead of the programs beside it, whose first lines hold the path that the clone had.
 PY := $(VENV)/bin/python
 SNAKEMAKE := $(PY) -m snakemake --cores $(CORES)
-CHECK := $(PY) scripts/check.py "$(STUDY)"
+# One file whose name may hold spaces, or several, of which later ones go before earlier ones.
+STUDY_FILES := if test -e "$(STUDY)"; then set -- "$(STUDY)"; else set -- $(STUDY); fi
+CHECK := $(PY) scripts/check.py "$$@"
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 ENVIRONMENT := $(VENV)/workflow $(if $(filter 1,$(GPU)),$(VENV)/gpu)
 LAYER_TESTS := any_backend backends conversion copies distances engine layers legacy_cases legacy_models random_layers sharing
@@ -27,18 +29,16 @@ help: ## List the targets
 demo: STUDY = config/demo.yaml
 demo: study ## Train the demo, a study of embedded digits; ends with tables and figures
 
-study: $(ENVIRONMENT) ## Run the study STUDY=config/....yaml
-	@$(CHECK)
-	$(SNAKEMAKE) --configfile "$(STUDY)"
+study: $(ENVIRONMENT) ## Run the study STUDY=config/....yaml (or several files, later ones win)
+	@$(STUDY_FILES); $(CHECK) && $(SNAKEMAKE) --configfile "$$@"
 
 # Without --nolock it would take away the lock of a Snakemake that runs the study.
 status: $(ENVIRONMENT) ## Say how far STUDY is: cells done, running, stale, missing; time left
-	@$(CHECK) 2>/dev/null || $(CHECK)
-	@$(SNAKEMAKE) --configfile "$(STUDY)" --nolock --quiet all -- status
+	@$(STUDY_FILES); { $(CHECK) 2>/dev/null || $(CHECK); } && \
+		$(SNAKEMAKE) --configfile "$$@" --nolock --quiet all -- status
 
 report: $(ENVIRONMENT) ## Write the report of STUDY, once it has run, report.html
-	@$(CHECK)
-	$(PY) -m snakemake --configfile "$(STUDY)" --report || \
+	@$(STUDY_FILES); $(CHECK) || exit 1; $(PY) -m snakemake --configfile "$$@" --report || \
 		{ echo "A report needs all of the study: make study STUDY=$(STUDY)" >&2; exit 1; }
 
 test: lint ## Linters, unit tests, and a small study through the whole workflow
@@ -66,6 +66,7 @@ format: $(VENV)/test ## Put every file into its standard form
 	$(PY) -m ruff check --fix $(PYTHON_FILES)
 	$(PY) -m ruff format $(PYTHON_FILES)
 	$(PY) -m snakefmt Snakefile workflow
+	$(PY) scripts/config_table.py workflow/schemas/config.schema.yaml config/README.md
 
 lock: ## Pin the newest versions that pyproject.toml allows, and the lowest (then adapt envs/)
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)

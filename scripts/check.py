@@ -1,6 +1,7 @@
 """Check a study before Snakemake reads it: what is wrong with it, and where in the file."""
 
 import logging
+from functools import reduce
 from pathlib import Path
 
 from freeconv.arguments import run_script
@@ -10,7 +11,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def add_arguments(parser):
-    parser.add_argument("study", type=Path, help="the study, a YAML file")
+    parser.add_argument(
+        "study", type=Path, nargs="+", help="the study: YAML files, later ones before earlier ones"
+    )
     parser.add_argument(
         "--sources",
         type=Path,
@@ -26,9 +29,10 @@ def add_arguments(parser):
 
 
 def main(arguments):
-    config = expand_paths(merge(read_yaml(arguments.sources), read_yaml(arguments.study)))
-    study = parse_study(config, read_yaml(arguments.schema))
-    logging.info("%s: study %s, %d cells", arguments.study, study.name, len(study.cells()))
+    config = reduce(merge, map(read_yaml, [arguments.sources, *arguments.study]))
+    study = parse_study(expand_paths(config), read_yaml(arguments.schema))
+    files = ", ".join(map(str, arguments.study))
+    logging.info("%s: study %s, %d cells", files, study.name, len(study.cells()))
 
 
 if __name__ == "__main__":

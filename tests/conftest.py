@@ -9,6 +9,7 @@ import pytest
 import yaml
 from forks import run_snakemake
 
+from freeconv.config import complete
 from freeconv.study import Study
 
 ROOT = Path(__file__).parent.parent
@@ -53,12 +54,12 @@ def schema():
 
 
 @pytest.fixture
-def read_config():
-    """The configuration of a study as the workflow sees it: data sources and study."""
+def read_config(schema):
+    """The configuration of a study as the workflow sees it: data sources, study and defaults."""
 
     def read(name="config/demo.yaml"):
         sources = yaml.safe_load((ROOT / "config/datasets.yaml").read_text())
-        return sources | yaml.safe_load((ROOT / name).read_text())
+        return complete(sources | yaml.safe_load((ROOT / name).read_text()), schema)
 
     return read
 

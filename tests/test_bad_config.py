@@ -28,10 +28,10 @@ WRONG = {
         ['devise: unknown key (value "cpu"); allowed here: ', "did you mean device?"],
     ),
     "missing key": (
-        changed("seed_policy: cell\n", ""),
+        changed("search:\n", "search: {}\nother:\n"),
         [
             "invalid configuration (config/README.md explains every key):",
-            "seed_policy: missing; this key is required",
+            "search.datasets: missing; this key is required",
         ],
     ),
     "wrong type": (
@@ -39,7 +39,7 @@ WRONG = {
         ['datasets.digits.epochs: "two" is not allowed; expected a whole number'],
     ),
     "number as text": (
-        changed("learning_rate: 0.001", "learning_rate: 1e-3"),
+        changed("batch_size: 64", "learning_rate: 1e-3"),
         [
             'datasets.digits.learning_rate: "1e-3" is not allowed; expected a number; '
             "YAML takes this for text, write 0.001"
@@ -65,14 +65,14 @@ WRONG = {
         ],
     ),
     "unknown data set": (
-        changed("datasets:\n  digits:\n    network", "datasets:\n  emnist:\n    network"),
+        changed("datasets:\n  digits:\n    batch", "datasets:\n  emnist:\n    batch"),
         [
             "datasets.emnist: no source of this name; known sources: cifar10, digits, mnist. "
             "Describe where it comes from under sources.emnist"
         ],
     ),
     "unknown network": (
-        changed("network: mnist", "network: resnet"),
+        changed("batch_size: 64", "network: resnet"),
         ['datasets.digits.network: "resnet" is not allowed; expected one of "mnist", "cifar10"'],
     ),
     "fold out of range": (
@@ -80,7 +80,7 @@ WRONG = {
         ["folds.run[0]: 4 is not allowed; expected 0 to 3, since folds.count is 4"],
     ),
     "absent connections without FCN": (
-        changed("models: [cnn, fcn]", "models: [cnn]"),
+        changed("device: cpu", "models: [cnn]"),
         ["vcp: variable connection patterns need the model fcn; add it to models, or set vcp to"],
     ),
     "missing file of a source": (
@@ -88,7 +88,7 @@ WRONG = {
         ["sources.digits.files.archive: missing; the format npz is made of archive"],
     ),
     "missing extension": (
-        changed("extension: null", "extension: none.py"),
+        changed("device: cpu", "extension: none.py"),
         ["extension: none.py: No such file or directory; expected a Python file, looked for from"],
     ),
     "name with a line break": (
@@ -191,7 +191,7 @@ def test_our_studies_pass(check, path):
 def test_every_missing_key_is_listed_once(check, tmp_path, schema):
     (tmp_path / "study.yaml").write_text("study: nothing\n")
     lines = check("study.yaml").stdout.splitlines()
-    # Sources and mirror are there; the first line says what this is about.
-    missing = set(schema["required"]) - {"study", "sources", "mirror"}
+    # The first line says what this is about.
+    missing = set(schema["required"]) - {"study"}
     assert len(lines) == len(set(lines)) == 1 + len(missing)
     assert "  - datasets: missing; this key is required" in lines

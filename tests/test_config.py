@@ -1,11 +1,13 @@
 import copy
 import datetime
 import re
+from functools import reduce
 
 import pytest
 from conftest import ROOT
 
-from freeconv.config import check_config, expand_paths, override, read_yaml
+from freeconv.config import check_config, complete, expand_paths, override, read_yaml
+from freeconv.config_table import insert_table
 from freeconv.errors import InputError
 
 STUDIES = sorted(path for path in ROOT.glob("config/*.yaml") if path.name != "datasets.yaml")
@@ -72,7 +74,7 @@ WRONG = [
     (["precision"], "float16", ['precision: "float16" ', '"tf32", "mixed_bfloat16"']),
     (["keep_models"], "yes", ['keep_models: "yes" ', "true or false"]),
     (["seed"], 1.5, ["seed: 1.5 ", "a whole number"]),
-    (["search"], {"layers": [2]}, ["search.learning_rates: missing", "search.datasets: missing"]),
+    (["search"], {"layers": [2]}, ["search.datasets: missing; this key is required"]),
     (
         ["search"],
         {"learning_rates": ["1e-6"], "layers": [4], "fold": 0, "datasets": {"digits": {}}},
@@ -116,13 +118,77 @@ def test_numbers_that_yaml_takes_for_text_are_shown_as_it_wants_them(text, hint)
     assert str(error.value).endswith(f"expected a number{hint}")
 
 
-def test_a_missing_key_is_named(read_config, schema):
-    config = read_config()
-    del config["protocol"]["vcp"], config["seed"]
-    with pytest.raises(InputError) as error:
-        check_config(config, schema)
-    assert "protocol.vcp: missing" in str(error.value)
-    assert "seed: missing" in str(error.value)
+@pytest.mark.parametrize("path", [["study"], ["datasets"], ["variants", "a", "kind"]])
+def test_a_missing_key_is_named(read_config, schema, path):
+    config = read_config() | {"variants": {"a": {"kind": "fcn", "sharing": 2, "vcp": "input"}}}
+    *parents, last = path
+    del reduce(dict.__getitem__, parents, config)[last]
+    with pytest.raises(InputError, match=f"{'.'.join(path)}: missing; this key is required"):
+        complete(config, schema)
+
+
+def test_what_a_study_does_not_state_is_as_in_the_paper(schema):
+    """Table A.2, sections A.1 to A.3 and 5.1, as numbers."""
+    config = complete({"study": "mine", "datasets": {"mnist": {}}, "search": None}, schema)
+    assert config["datasets"]["mnist"] == {
+        **{"network": "mnist", "layers": 3, "learning_rate": 0.001},
+        **{"batch_size": 256, "epochs": 250, "patience": 50},
+    }
+    levels = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99]
+    kinds = ("translation", "rotation", "noise", "edge_noise")
+    assert config["augmentations"] == dict.fromkeys(kinds, levels)
+    assert config["vcp"] == {"probabilities": levels, "translation": 0.3}
+    assert config["folds"] == {"count": 5, "run": [0, 1, 2, 3, 4], "method": "contiguous"}
+    assert config["models"] == ["cnn", "fcn"]
+    assert (config["variants"], config["search"], config["extension"]) == (None, None, None)
+
+
+def test_what_a_study_states_stays(schema):
+    stated = {
+        "study": "mine",
+        "datasets": {"a": {"epochs": 3}, "b": {"layers": 2}},
+        "augmentations": {"noise": [0.5]},
+        "folds": {"count": 3},
+        "vcp": {"probabilities": [0.5]},
+        "search": {"layers": [2], "datasets": {"a": {"epochs": 1, "patience": 1}}},
+    }
+    before = copy.deepcopy(stated)
+    config = complete(stated, schema)
+    assert stated == before
+    assert config["augmentations"] == {"noise": [0.5]}
+    assert config["folds"]["run"] == [0, 1, 2]
+    assert config["vcp"] == {"probabilities": [0.5], "translation": 0.3}
+    assert (config["search"]["layers"], config["search"]["fold"]) == ([2], 0)
+    epochs = {name: training["epochs"] for name, training in config["datasets"].items()}
+    assert epochs == {"a": 3, "b": 250}
+    assert complete(config, schema) == config
+
+
+def test_connection_patterns_are_none_by_default_where_no_network_has_them(schema):
+    shared = {"study": "mine", "datasets": {"mnist": {}}, "models": ["cnn"]}
+    assert complete(shared, schema)["vcp"] is None
+    stated = complete(shared | {"vcp": {}}, schema)["vcp"]
+    assert stated["translation"] == 0.3  # and `Study.from_config` names the contradiction
+
+
+def test_defaults_are_as_the_schema_allows(schema):
+    """Each of them, put where it is the default of, is a valid value."""
+    config = complete(
+        {
+            **{"study": "mine", "datasets": {"mnist": {}}},
+            "search": {"datasets": {"mnist": {"epochs": 1, "patience": 1}}},
+        },
+        schema,
+    )
+    check_config(config, schema)
+
+
+def test_the_table_of_keys_is_that_of_the_schema(schema):
+    """If not: make format."""
+    text = (ROOT / "config/README.md").read_text()
+    assert insert_table(text, schema) == text
+    assert "| `folds.count` | `5` | number of folds |" in text
+    assert "| `datasets.<name>.epochs` | `250` | " in text
 
 
 def test_every_fault_is_listed_once(read_config, schema):

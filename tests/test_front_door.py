@@ -78,12 +78,19 @@ def test_an_environment_that_will_not_do_is_made_anew(bare):
 
 @pytest.mark.parametrize("target", ["status", "study", "report"])
 def test_a_wrong_study_is_named_by_every_target(target, tmp_path):
+    """A name with a space is one file; several files are merged."""
     study = yaml.safe_load((ROOT / ".test/config/config.yaml").read_text())
     (tmp_path / "wrong study.yaml").write_text(yaml.safe_dump(study | {"devise": "cpu"}))
+    (tmp_path / "change.yaml").write_text("devise: cpu")
+    wrong = "devise: unknown key"
     for name, message in (
-        (tmp_path / "wrong study.yaml", "devise: unknown key"),
+        (tmp_path / "wrong study.yaml", wrong),
         (tmp_path / "none.yaml", "none.yaml: No such file or directory"),
-        ("", "Is a directory; expected a study"),
+        (
+            f"{ROOT}/.test/config/config.yaml {tmp_path}/change.yaml",
+            f"invalid configuration (config/README.md explains every key):\n  - {wrong}",
+        ),
+        ("", "the following arguments are required: study"),
     ):
         words = (f"STUDY={name}", f"VENV={sys.prefix}", f"--assume-old={sys.prefix}/workflow")
         status, output = make(target, *words)

@@ -1,5 +1,6 @@
-"""Reads a configuration and checks it against a closed JSON schema, with messages for people."""
+"""Reads a configuration, checks it against a closed JSON schema, and fills in the defaults."""
 
+import copy
 import json
 import math
 import os
@@ -13,7 +14,7 @@ from jsonschema import Draft202012Validator, validators
 from freeconv.errors import InputError
 from freeconv.extensions import extended_schema
 from freeconv.extensions import read as read_extension
-from freeconv.study import Study
+from freeconv.study import Study, can_have_vcp
 
 
 def _is_integer(_, value):
@@ -147,20 +148,49 @@ def _parse_yaml(path, text):
 
 
 def parse_study(config, schema):
-    """The study that a configuration describes.
+    """The study that a configuration describes: `Study.from_config` of `complete`."""
+    return Study.from_config(complete(config, schema))
+
+
+def complete(config, schema):
+    """A configuration with the defaults of all keys that it does not state.
 
     Args:
-        config: mapping, the configuration as parsed from YAML.
+        config: mapping, the configuration as parsed from YAML; it stays as it is.
         schema: mapping, the JSON schema of configurations without an extension.
 
+    Returns:
+        A mapping of all keys.
+
     Raises:
-        InputError: if the configuration does not satisfy the schema, keys contradict each other,
-            or the extension is not what it should be.
+        InputError: if the configuration does not satisfy the schema, or the extension is not what
+            it should be.
     """
     path = config.get("extension")
     extension = read_extension(path) if isinstance(path, str) else None
-    check_config(config, extended_schema(schema, extension))
-    return Study.from_config(config)
+    schema = extended_schema(schema, extension)
+    check_config(config, schema)
+    completed = copy.deepcopy(config)
+    for _ in _Completer(schema).iter_errors(completed):
+        pass  # there are none: it is read for its defaults
+    completed["folds"].setdefault("run", list(range(completed["folds"]["count"])))
+    if "vcp" not in config and not can_have_vcp(completed, extension):
+        completed["vcp"] = None
+    return completed
+
+
+def _complete_properties(validator, properties, instance, schema):
+    if isinstance(instance, dict):
+        for name, subschema in properties.items():
+            if "default" in subschema:
+                # By JSON, as lists that the schema names once are not to be shared.
+                instance.setdefault(name, json.loads(json.dumps(subschema["default"])))
+    yield from Draft202012Validator.VALIDATORS["properties"](
+        validator, properties, instance, schema
+    )
+
+
+_Completer = validators.extend(Draft202012Validator, {"properties": _complete_properties})
 
 
 def check_config(config, schema):
@@ -233,7 +263,7 @@ def _describe(fault):
         case "uniqueItems":
             expected = "no value twice"
         case "pattern" | "anyOf":
-            expected = fault.schema.get("description", f"text that matches {allowed}")
+            expected = fault.schema.get("expected", f"text that matches {allowed}")
         case _:
             return [f"{key}: {fault.message}"]
     return [f"{key}: {_literal(fault.instance)} is not allowed; expected {expected}"]

@@ -265,7 +265,7 @@ class Study:
 
     @classmethod
     def from_config(cls, config):
-        """The study that a configuration, valid by the schema, describes.
+        """The study that a configuration of all keys, valid by the schema, describes.
 
         Raises:
             InputError: if keys contradict each other, or the extension is not what it should be.
@@ -484,6 +484,24 @@ def _choices(name, variants):
     return variants.get(name, {"kind": name})
 
 
+def can_have_vcp(config, extension):
+    """Whether networks of a study can have variable connection patterns.
+
+    Args:
+        config: mapping, a configuration of all keys.
+        extension: `extensions.Extension`, or None.
+    """
+    built = extension.built if extension else ()
+    networks = {training["network"] for training in config["datasets"].values()}
+    return "fcn" in _kinds(config) and not networks & set(built)
+
+
+def _kinds(config):
+    """The kinds of the models of a configuration; models that it does not describe have none."""
+    variants = config["variants"] or {}
+    return {_choices(name, variants)["kind"] for name in config["models"]}
+
+
 def _check_consistency(config, extension):
     """What a schema cannot say: keys that refer to one another."""
     for name in config["datasets"]:
@@ -503,8 +521,7 @@ def _check_consistency(config, extension):
             )
     variants = config["variants"] or {}
     _check_variants(config["models"], variants)
-    kinds = {_choices(name, variants)["kind"] for name in config["models"]}
-    if config["vcp"] and "fcn" not in kinds:
+    if config["vcp"] and "fcn" not in _kinds(config):
         raise InputError(
             "vcp: variable connection patterns need the model fcn; "
             "add it to models, or set vcp to null"

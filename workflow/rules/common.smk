@@ -37,11 +37,11 @@ os.environ.update(
 try:
     from freeconv import catalogue, validity
     from freeconv.arguments import format_arguments, format_value
-    from freeconv.config import expand_paths, merge, override, parse_study, read_yaml
+    from freeconv.config import complete, expand_paths, merge, override, read_yaml
     from freeconv.errors import InputError
     from freeconv.local_files import local_digest
     from freeconv.sources import files_of
-    from freeconv.study import Cell, Trial
+    from freeconv.study import Cell, Study, Trial
 except ModuleNotFoundError as error:
     raise WorkflowError(
         f"{sys.executable} lacks the package {error.name}; run .venv/bin/python -m snakemake, an "
@@ -66,15 +66,11 @@ TRIAL_HISTORY = f"results/{{study}}/search/{TRIAL}/history.parquet"
 TABLE_FORMATS = ["csv", "md", "tex", "html"]
 
 
-def complete_config(config):
-    """Adds the data sets that are known, and values of the command line as YAML types them."""
-    words = workflow.config_settings.config_args or []
-    known = merge(read_yaml(f"{ROOT}/config/datasets.yaml"), config)
-    config.update(expand_paths(override(known, words)))
-
-
 def read_study(config, schema):
-    """The study of a configuration that satisfies the schema; or one clear error."""
+    """The study of a configuration, which gets the defaults of all keys; or one clear error.
+
+    Known data sets are read before it, and values of the command line are typed as YAML.
+    """
     try:
         files = workflow.overwrite_configfiles
         # Snakemake has read them already, but takes the last of two equal keys.
@@ -85,7 +81,10 @@ def read_study(config, schema):
                 f"{', '.join(map(str, files))}: study: missing; this key is required: the name "
                 "of the study, and of the folder of its results"
             )
-        return parse_study(config, read_yaml(schema))
+        known = merge(read_yaml(f"{ROOT}/config/datasets.yaml"), config)
+        words = workflow.config_settings.config_args or []
+        config.update(complete(expand_paths(override(known, words)), read_yaml(schema)))
+        return Study.from_config(config)
     except InputError as error:
         raise WorkflowError(str(error)) from None
 
