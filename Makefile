@@ -71,12 +71,13 @@ format: $(VENV)/test ## Put every file into its standard form
 lock: ## Pin the newest versions that pyproject.toml allows, and the lowest (then adapt envs/)
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet uv
-	$(PY) -m uv pip compile $(UV_OPTIONS) --group workflow --output-file requirements/workflow.txt pyproject.toml
+	$(PY) -m uv pip compile $(UV_OPTIONS) $(EXTRAS) --output-file requirements/workflow.txt pyproject.toml
 	$(PY) -m uv pip compile $(UV_OPTIONS) --group gpu --constraint requirements/workflow.txt --output-file requirements/gpu.txt
 	$(PY) -m uv pip compile $(UV_OPTIONS) --group docs --constraint requirements/workflow.txt --output-file requirements/docs.txt
-	$(PY) -m uv pip compile $(UV_OPTIONS) --group test --constraint requirements/workflow.txt --constraint requirements/docs.txt --output-file requirements/test.txt pyproject.toml
-	$(PY) -m uv pip compile $(UV_OPTIONS) --group bench --constraint requirements/workflow.txt --output-file requirements/bench.txt pyproject.toml
-	$(PY) -m uv pip compile $(UV_OPTIONS) --resolution lowest-direct --group layer --output-file requirements/lowest.txt pyproject.toml
+	$(PY) -m uv pip compile $(UV_OPTIONS) $(EXTRAS) --group test --constraint requirements/workflow.txt --constraint requirements/docs.txt --output-file requirements/test.txt pyproject.toml
+	$(PY) -m uv pip compile $(UV_OPTIONS) $(EXTRAS) --group bench --constraint requirements/workflow.txt --output-file requirements/bench.txt pyproject.toml
+	$(PY) -m uv pip compile $(UV_OPTIONS) --resolution lowest-direct --extra tensorflow --group layer --output-file requirements/lowest.txt pyproject.toml
+lock: EXTRAS := --extra tensorflow --extra workflow
 lock: UV_OPTIONS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 clean: ## Remove the environment; results stay

@@ -24,7 +24,7 @@ def images(network, count):
 
 
 def history(settings):
-    """Records of a cell that learns, with noise: a row an epoch by `history.HISTORY_SCHEMA`.
+    """Records of a cell that learns, with noise: one row per epoch by `history.HISTORY_SCHEMA`.
 
     Args:
         settings: `study.CellSettings`.

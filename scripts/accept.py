@@ -1,7 +1,7 @@
-"""Declare kept results valid although code changed, since the change does not alter their numbers.
+"""Declare results valid although code changed, since the change does not alter their numbers.
 
 For changes of form: a renamed function, a module split in two. The files record who said so: why,
-when, and which code had computed them. Compare some cells, trained anew, before you say it of all.
+when, and which code had computed them. Compare some cells, trained again, before you say it of all.
 """
 
 import logging

@@ -32,10 +32,13 @@ def add_arguments(parser):
         "--evaluation", type=Path, required=True, help="joined evaluations to write"
     )
     parser.add_argument(
-        "--settings", type=Path, required=True, help="settings to write, a row a cell"
+        "--settings", type=Path, required=True, help="settings to write, one row per cell"
     )
     parser.add_argument(
-        "--provenance", type=Path, required=True, help="versions and devices to write, a row a cell"
+        "--provenance",
+        type=Path,
+        required=True,
+        help="versions, devices to write, one row per cell",
     )
     parser.add_argument("--summary", type=Path, required=True, help="summary to write")
 

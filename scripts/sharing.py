@@ -18,7 +18,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--networks", type=Path, nargs="+", required=True, help="layers of the networks (.parquet)"
     )
-    parser.add_argument("--records", type=Path, required=True, help="a row a cell (.parquet)")
+    parser.add_argument("--records", type=Path, required=True, help="one row per cell (.parquet)")
     add_table_files(parser, "--tables")
 
 

@@ -1,18 +1,19 @@
 """Fixtures that several test modules share."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import yaml
 from forks import run_snakemake
 
-from freeconv.config import complete
-from freeconv.study import Study
-
 ROOT = Path(__file__).parent.parent
+
+# A shell's background job ignores Ctrl-C, and so would the runs that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Networks of tests are small: threads beyond one only wait for each other.
 os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
@@ -50,12 +51,18 @@ def root():
 
 @pytest.fixture(scope="session")
 def schema():
+    import yaml  # here, as the tests of the layer do without what the workflow needs
+
     return yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 
 
 @pytest.fixture
 def read_config(schema):
     """The configuration of a study as the workflow sees it: data sources, study and defaults."""
+
+    import yaml
+
+    from freeconv.config import complete
 
     def read(name="config/demo.yaml"):
         sources = yaml.safe_load((ROOT / "config/datasets.yaml").read_text())
@@ -99,4 +106,6 @@ def results(smoke):
 @pytest.fixture
 def study(read_config):
     """The smoke study."""
+    from freeconv.study import Study
+
     return Study.from_config(read_config(".test/config/config.yaml"))

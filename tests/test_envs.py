@@ -53,7 +53,11 @@ def test_lock_files_pin_the_same_versions(root, part, whole):
 @pytest.mark.parametrize("name", ["keras", "tensorflow", "numpy", "jax"])
 def test_the_lowest_versions_are_those_that_are_allowed(root, name):
     project = tomllib.loads((root / "pyproject.toml").read_text())
-    listed = [*project["project"]["dependencies"], *project["dependency-groups"]["layer"]]
+    listed = [
+        *project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"]["tensorflow"],
+        *project["dependency-groups"]["layer"],
+    ]
     (allowed,) = (item for item in map(Requirement, listed) if item.name == name)
     (lowest,) = (bound.version for bound in allowed.specifier if bound.operator == ">=")
     pinned = read_lock(root / "requirements/lowest.txt", "3.11")[name]

@@ -132,7 +132,7 @@ def test_a_package_that_is_missing_is_named(snakemake, tmp_path, monkeypatch):
     )
     assert run.returncode != 0
     assert "lacks the package pyarrow; run .venv/bin/python -m snakemake" in run.stdout
-    assert f"pip install {ROOT}" in run.stdout
+    assert f"pip install '{ROOT}[tensorflow,workflow]'" in run.stdout
 
 
 def test_a_folder_whose_name_holds_a_colon_is_refused(snakemake, tmp_path):

@@ -69,7 +69,7 @@ def test_every_job_has_a_card_of_its_own_and_one_too_many_waits(start_job):
     first, second = start_job("0,1"), start_job("0,1")
     assert {card_of(first), card_of(second)} == {"0", "1"}
     third = start_job("0,1")
-    assert said(third) == "gpu: 0, 1: other jobs have it all; waiting for a share"
+    assert said(third) == "gpu: 0, 1: all GPUs are busy; waiting for a share"
     end(second)
     assert card_of(third) in {"0", "1"}
 

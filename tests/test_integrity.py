@@ -102,7 +102,7 @@ BAD = {
     ),
     "with an impossible accuracy": (
         lambda h, e: rewrite(h, set_values("val_noise", 1.5)),
-        ["history.parquet: val_noise is no share between 0 and 1"],
+        ["history.parquet: val_noise must lie in [0, 1]"],
     ),
     "an evaluation of another training": (
         lambda h, e: rewrite(e, describe=lambda run: run | {"training": {}}),

@@ -114,7 +114,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of accuracies: a row a level of one training augmentation.
+    """A table of accuracies: one row per level of one training augmentation.
 
     Attributes:
         name: Its name, also of its files.

@@ -33,7 +33,7 @@ class Checkpoint:
     """A file that a training goes on from after an interruption.
 
     A NumPy archive (.npz) of arrays and one JSON text, without pickled objects. It is written whole
-    or not at all; what cannot be read, or is of something else, is as good as none.
+    or not at all; what cannot be read, or is of something else, is ignored.
 
     Args:
         path: where it is; its folder is made if it is missing.

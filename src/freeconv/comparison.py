@@ -70,7 +70,7 @@ def published_values() -> pd.DataFrame:
     """Returns the 396 numbers of the paper's Tables 1, 2, B.1, B.2 and B.3.
 
     Returns:
-        A row a number: `table`, `dataset`, `model`, `augmentation` (that of the table, also at
+        One row per number: `table`, `dataset`, `model`, `augmentation` (that of the table, also at
         level 0), `level`, `metric` (`accuracy`, `val_accuracy` or `val_translation`) and `value`,
         an accuracy from 0 to 1.
     """
@@ -82,8 +82,8 @@ def compare(history: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
     """Compares a study with the published numbers of its data sets.
 
     Args:
-        history: A row an epoch, see `freeconv.history.HISTORY_SCHEMA`.
-        settings: A row a cell of the history, see `freeconv.history.SETTINGS_SCHEMA`.
+        history: One row per epoch, see `freeconv.history.HISTORY_SCHEMA`.
+        settings: One row per cell of the history, see `freeconv.history.SETTINGS_SCHEMA`.
 
     Returns:
         A row for each published number of the history's data sets, none where the paper has none
@@ -124,7 +124,7 @@ def _trained_with(published: pd.DataFrame) -> pd.Series:
 
 
 def _medians(history: pd.DataFrame) -> pd.DataFrame:
-    """A row a (cell, metric): the pooled median, and the spread of the medians of its folds."""
+    """One row per (cell, metric): the pooled median, and the spread of the medians of its folds."""
     trained = history[(history["epoch"] >= 1) & (history["vcp"] == 0)]
     values = trained.melt([*_CELL, "fold"], list(catalogue.METRICS), "metric").dropna()
     pooled = values.groupby([*_CELL, "metric"])["value"]

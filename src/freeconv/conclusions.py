@@ -92,11 +92,11 @@ def conclude(history: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
     """Judges the seven conclusions on every data set of a study.
 
     Args:
-        history: A row an epoch, see `freeconv.history.HISTORY_SCHEMA`.
-        settings: A row a cell of the history, see `freeconv.history.SETTINGS_SCHEMA`.
+        history: One row per epoch, see `freeconv.history.HISTORY_SCHEMA`.
+        settings: One row per cell of the history, see `freeconv.history.SETTINGS_SCHEMA`.
 
     Returns:
-        A row a (data set, criterion), data set by data set in the order of `CRITERIA`:
+        One row per (data set, criterion), data set by data set in the order of `CRITERIA`:
 
         - `value`: the mean over folds of the statistic, `low` and `high` its interval;
         - `side`, `threshold`, `source`: what the paper states;

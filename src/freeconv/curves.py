@@ -49,8 +49,8 @@ def mean_over_folds(rows: pd.DataFrame, metric: str, by: str = "epoch") -> pd.Da
         by: The column of the horizontal axis.
 
     Returns:
-        A row a value of `by` (the index, increasing) with `mean`, and `low` and `high`, the mean
-        -+ 1.96 standard errors over folds, NaN where there is one fold alone.
+        One row per value of `by` (the index, increasing) with `mean`, and `low` and `high`, the
+        mean -+ 1.96 standard errors over folds, NaN where there is one fold alone.
     """
     folds = rows.dropna(subset=metric).groupby(by)[metric]
     mean, margin = folds.mean(), 1.96 * folds.sem()
@@ -58,7 +58,7 @@ def mean_over_folds(rows: pd.DataFrame, metric: str, by: str = "epoch") -> pd.Da
 
 
 def level_curves(ax: Axes, rows: pd.DataFrame, metric: str, key: str) -> None:
-    """Draws a metric over epochs, a line a value of `key`; says so where there is none."""
+    """Draws a metric over epochs, one line per value of `key`; says so where there is none."""
     for level, cell in rows.groupby(key):
         curve = mean_over_folds(cell, metric)
         draw_curve(ax, curve, f"{level:g}", color=level_colour(level), **epoch_marker(curve, "o"))

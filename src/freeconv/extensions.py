@@ -1,4 +1,4 @@
-"""Augmentations and networks of one's own: one Python file, which a study names.
+"""Custom augmentations and networks: one Python file, which a study names.
 
 The file registers functions by the decorators `augmentation` and `network`. Which names it adds is
 read from its text, without running it, so that a workflow knows them at once and without Keras.
@@ -25,7 +25,7 @@ TAKEN = (
 """Augmentations, perturbations and networks that are there without an extension."""
 
 LAYERS_MAX = 9
-"""Most convolutional layers of a network of one's own."""
+"""Most convolutional layers of a custom network."""
 
 _PARAMETERS = {
     "augmentation": (("images", "level", "generator"),),

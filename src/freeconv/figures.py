@@ -157,7 +157,7 @@ def _augmentation_panels(history: pd.DataFrame, entry: catalogue.Figure) -> Figu
 def _six_panels(
     rows: pd.DataFrame, key: str, augmentation: str, network: str, key_title: str
 ) -> Figure:
-    """Training, validation, and validation under each perturbation; a line a value of `key`."""
+    """Training, validation, and validation under each perturbation; one line per value of `key`."""
     rows = _trained(rows)
     titles = {
         "accuracy": f"Training, {_SUFFERED.get(augmentation, augmentation.replace('_', ' '))}",

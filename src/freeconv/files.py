@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and Parquet tables that say where they come from."""
+"""Atomic writes, and Parquet tables that say where they come from."""
 
 import json
 import os

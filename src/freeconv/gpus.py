@@ -131,7 +131,7 @@ def take_card(cards, share, folder=None):
     while (taken := locks.take(cards, share)) is None:
         if not waiting:
             names = ", ".join(card.name for card in cards)
-            log.info("gpu: %s: other jobs have it all; waiting for a share", names)
+            log.info("gpu: %s: all GPUs are busy; waiting for a share", names)
             waiting = True
         time.sleep(POLL_SECONDS)
     log.info("gpu: %s, %d of %d shares", taken.card.name, share.taken, share.shares)

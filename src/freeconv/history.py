@@ -42,16 +42,16 @@ _CELL_FIELDS = [
     ("epoch", pa.int64()),
 ]
 
-# A row an image, in the order of the data set, with the fold in whose validation part it is.
+# One row per image, in the order of the data set, with the fold in whose validation part it is.
 FOLDS_SCHEMA = pa.schema([("index", pa.int64()), ("fold", pa.int32())])
 
-# A row an epoch; epoch 0 is the untrained network, whose loss and accuracy on
+# One row per epoch; epoch 0 is the untrained network, whose loss and accuracy on
 # the training stream are null.
 HISTORY_SCHEMA = pa.schema(
     [*_CELL_FIELDS, *((name, pa.float64()) for name in METRICS), ("seconds", pa.float64())]
 )
 
-# A row a (perturbation, strength, true class): `correct` of `count` images.
+# One row per (perturbation, strength, true class): `correct` of `count` images.
 EVALUATION_SCHEMA = pa.schema(
     [
         *_CELL_FIELDS,
@@ -63,7 +63,7 @@ EVALUATION_SCHEMA = pa.schema(
     ]
 )
 
-# A row a (dataset, model, augmentation, level, vcp, statistic): `folds` behind it,
+# One row per (dataset, model, augmentation, level, vcp, statistic): `folds` behind it,
 # and the `rows` of the history that its medians are taken over.
 SUMMARY_SCHEMA = pa.schema(
     [
@@ -75,13 +75,13 @@ SUMMARY_SCHEMA = pa.schema(
     ]
 )
 
-# A row a cell: everything in the configuration that bears on its numbers.
+# One row per cell: everything in the configuration that bears on its numbers.
 _ARROW_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 SETTINGS_SCHEMA = pa.schema(
     [(item.name, _ARROW_TYPES[item.type]) for item in dataclasses.fields(CellSettings)]
 )
 
-# A row a cell: the digest of its data, where it was trained, and under which versions.
+# One row per cell: the digest of its data, where it was trained, and under which versions.
 PROVENANCE_SCHEMA = pa.schema(
     [
         *_CELL_FIELDS[:7],
@@ -89,7 +89,7 @@ PROVENANCE_SCHEMA = pa.schema(
     ]
 )
 
-# A row a trial of the hyperparameter search: see `search.search_records`.
+# One row per trial of the hyperparameter search: see `search.search_records`.
 SEARCH_SCHEMA = pa.schema(
     [
         *((item.name, _ARROW_TYPES[item.type]) for item in dataclasses.fields(Trial)),
@@ -104,7 +104,7 @@ SEARCH_SCHEMA = pa.schema(
     ]
 )
 
-# A row a number that the paper published: see `comparison.compare`.
+# One row per number that the paper published: see `comparison.compare`.
 COMPARISON_SCHEMA = pa.schema(
     [
         ("table", pa.string()),
@@ -125,7 +125,7 @@ COMPARISON_SCHEMA = pa.schema(
     ]
 )
 
-# A row a (data set, criterion of a conclusion): see `conclusions.conclude`.
+# One row per (data set, criterion of a conclusion): see `conclusions.conclude`.
 CONCLUSIONS_SCHEMA = pa.schema(
     [
         ("conclusion", pa.int64()),
@@ -147,7 +147,7 @@ CONCLUSIONS_SCHEMA = pa.schema(
     ]
 )
 
-# A row a (perturbation, strength): the image of a data set as it looks then, `pixels`
+# One row per (perturbation, strength): the image of a data set as it looks then, `pixels`
 # being the bytes of an array of uint8, height x width x channels.
 EXAMPLES_SCHEMA = pa.schema(
     [
@@ -161,7 +161,7 @@ EXAMPLES_SCHEMA = pa.schema(
     ]
 )
 
-# A row a layer with its output of rows x columns x units (dense layers: 1 x 1); kernel
+# One row per layer with its output of rows x columns x units (dense layers: 1 x 1); kernel
 # size, stride and `kernels` (how many: one for all positions, or one a tile of them) of what is no
 # convolution are 0.
 NETWORKS_SCHEMA = pa.schema(
@@ -181,7 +181,7 @@ NETWORKS_SCHEMA = pa.schema(
     ]
 )
 
-# A row a (cell of a network of convolutions, perhaps free): see `sharing.degrees_of_sharing`.
+# One row per (cell of a network of convolutions, perhaps free): see `sharing.degrees_of_sharing`.
 SHARING_SCHEMA = pa.schema(
     [
         ("dataset", pa.string()),

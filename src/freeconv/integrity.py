@@ -41,7 +41,7 @@ def check_history(path, history, run):
         )
     for name in _ACCURACIES:
         if not trained[name].between(0, 1).all():
-            raise InputError(f"{path}: {name} is no share between 0 and 1 everywhere; {_AGAIN}")
+            raise InputError(f"{path}: {name} must lie in [0, 1]; {_AGAIN}")
 
 
 def check_evaluation(path, evaluation, run, history, trained):

@@ -26,7 +26,7 @@ class Background:
     Attributes:
         study: name of the study.
         seed: from which the cells' own seeds follow.
-        seed_policy: `cell` (a seed a cell) or `paper` (seed 0 in every cell).
+        seed_policy: `cell` (one seed per cell) or `paper` (seed 0 in every cell).
         fold_count: folds of the cross-validation, of which not all need to have run.
         fold_method: how images are assigned to folds.
     """
@@ -43,11 +43,11 @@ class Records:
     """The data frames of a study, by the schemas of `freeconv.history`.
 
     Attributes:
-        history: A row an epoch.
-        settings: A row a cell.
-        provenance: A row a cell.
+        history: One row per epoch.
+        settings: One row per cell.
+        provenance: One row per cell.
         comparison: A row a published number; empty where the paper has none of the data sets.
-        conclusions: A row a (data set, criterion).
+        conclusions: One row per (data set, criterion).
     """
 
     history: pd.DataFrame

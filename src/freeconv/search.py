@@ -31,9 +31,9 @@ def search_records(trials: list[tuple[dict, pd.DataFrame]]) -> pd.DataFrame:
             history of its epochs (by `freeconv.history.HISTORY_SCHEMA`).
 
     Returns:
-        A row a trial by `freeconv.history.SEARCH_SCHEMA`, in the order given. `epochs` counts the
-        trained ones, `loss` is the training loss of the last of them (nats; null where it is not a
-        number), `seconds` are those of all of them.
+        One row per trial by `freeconv.history.SEARCH_SCHEMA`, in the order given. `epochs` counts
+        the trained ones, `loss` is the training loss of the last of them (nats; null where it is
+        not a number), `seconds` are those of all of them.
     """
     records = pd.DataFrame([_record(settings, history) for settings, history in trials])
     records["best_epoch"] = records["best_epoch"].astype("Int64")

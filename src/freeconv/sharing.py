@@ -1,4 +1,4 @@
-"""To which degree weights are shared, and what accuracy comes of it."""
+"""How much weights are shared, and what accuracy comes of it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def degrees_of_sharing(
     """Sets the accuracies of networks beside the number of their kernels.
 
     Args:
-        history: A row an epoch, see `freeconv.history.HISTORY_SCHEMA`.
-        settings: A row a cell, see `freeconv.history.SETTINGS_SCHEMA`.
-        networks: A row a layer of every network of every data set, see
+        history: One row per epoch, see `freeconv.history.HISTORY_SCHEMA`.
+        settings: One row per cell, see `freeconv.history.SETTINGS_SCHEMA`.
+        networks: One row per layer of every network of every data set, see
             `freeconv.history.NETWORKS_SCHEMA`.
 
     Returns:
-        A row a cell with all its connections, by `freeconv.history.SHARING_SCHEMA`; the fewer
+        One row per cell with all its connections, by `freeconv.history.SHARING_SCHEMA`; the fewer
         kernels, the later.
 
         - `kernels`, `parameters`: of all convolutions of the network together, the parameters with

@@ -224,7 +224,7 @@ class Study:
     Attributes:
         name: of the study, the folder of its results.
         seed: from which every cell's seed follows.
-        seed_policy: `cell` (a seed a cell) or `paper` (seed 0 everywhere).
+        seed_policy: `cell` (one seed per cell) or `paper` (seed 0 everywhere).
         device: `auto`, `gpu` or `cpu`.
         gpu_shares: how many jobs share a GPU, 1 or more.
         backend: `tensorflow` or `jax`.

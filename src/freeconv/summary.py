@@ -25,7 +25,7 @@ def summarise(history: pd.DataFrame) -> pd.DataFrame:
     - `last_median`: over folds, of the last epoch.
 
     Args:
-        history: A row an epoch, with the columns `dataset`, `model`, `augmentation`, `level`,
+        history: One row per epoch, with the columns `dataset`, `model`, `augmentation`, `level`,
             `vcp`, `fold`, `epoch` and those of `freeconv.history.METRICS`.
 
     Returns:
@@ -52,7 +52,7 @@ def best_epochs(history: pd.DataFrame) -> pd.DataFrame:
     """Returns of each cell and fold the row of its best epoch, which is `selection.best_epoch`.
 
     Args:
-        history: A row an epoch.
+        history: One row per epoch.
     """
     # Of equals the earliest stays first; the untrained network comes after all of them.
     ranked = finite_epochs(history).sort_values("val_accuracy", ascending=False, kind="stable")
@@ -97,7 +97,7 @@ def variable_connections(history: pd.DataFrame) -> pd.DataFrame:
     """Returns the rows with absent connections, and those without of networks trained alike.
 
     Args:
-        history: A row an epoch.
+        history: One row per epoch.
     """
     training = [column for column in CELL if column != "vcp"]
     with_absent = history.loc[history["vcp"] > 0, training].drop_duplicates()

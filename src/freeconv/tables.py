@@ -1,4 +1,4 @@
-"""The paper's tables from a summary: a row a level of one augmentation, the best of a column bold.
+"""The paper's tables from a summary: one row per level of an augmentation, best values bold.
 
 Tables 1 and 2 (translation), B.1 (edge noise), B.2 (noise) and B.3 (rotation) of Ott et al. (2020),
 as CSV for programs, Markdown for reading, LaTeX for a paper and HTML for a report; Table A.2, the

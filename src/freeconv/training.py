@@ -51,7 +51,7 @@ def train_cell(settings, splits, checkpoint=None):
         settings: `study.CellSettings`.
         splits: `splits.Splits` of the cell's fold.
         checkpoint: `checkpoint.Checkpoint` that is written meanwhile and, where there
-            is one of this cell, gone on from; or None. What an interrupted training
+            is one of this cell, to resume from; or None. What an interrupted training
             goes on to is what it would have been, but for `seconds`.
 
     Returns:

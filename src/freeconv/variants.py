@@ -64,7 +64,7 @@ def sharing(records: pd.DataFrame, entry: catalogue.Figure) -> Figure:
 
 
 def by_level(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
-    """Draws accuracies against the level of an augmentation, a line a network."""
+    """Draws accuracies against the level of an augmentation, one line per network."""
     augmentation = entry.needs.augmentation
     title = catalogue.augmentation_title(augmentation).lower()
     metrics = {
@@ -77,7 +77,7 @@ def by_level(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
 
 
 def by_vcp(history: pd.DataFrame, entry: catalogue.Figure) -> Figure:
-    """Draws accuracies against the probability of absent connections, a line a network."""
+    """Draws accuracies against the probability of absent connections, one line per network."""
     metrics = {
         "accuracy": "Training",
         "val_accuracy": "Validation",
@@ -123,7 +123,7 @@ def _kernel_curves(ax: Axes, free: pd.DataFrame, shared: pd.DataFrame, metric: s
 
 
 def _side_by_side(rows: pd.DataFrame, by: str, metrics: dict[str, str], label: str) -> Figure:
-    """Panels of accuracies at the best epoch against a column, a line a network."""
+    """Panels of accuracies at the best epoch against a column, one line per network."""
     best, looks = best_epochs(rows), _looks(rows["model"])
     figure, axes = panels(1, len(metrics), height=75, sharex=True)
     for ax, metric in zip(axes.flat, metrics, strict=True):

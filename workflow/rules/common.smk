@@ -46,7 +46,7 @@ except ModuleNotFoundError as error:
     raise WorkflowError(
         f"{sys.executable} lacks the package {error.name}; run .venv/bin/python -m snakemake, an "
         "environment that make demo makes, or install what FreeConv needs in yours: pip install "
-        f"{ROOT}"
+        f"'{ROOT}[tensorflow,workflow]'"
     ) from None
 
 # The folder of a cell; its wildcards are the identity of the cell.

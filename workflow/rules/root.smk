@@ -30,7 +30,7 @@ def local_copy(source):
                 "GIT_INDEX_FILE": f"{made}/index",
             }
             with repository.git.custom_environment(**where):
-                # Kept results are of a clone, and large.
+                # Precomputed results are of a clone, and large.
                 repository.git.checkout(commit, "--", ".", ":!results")
             try:
                 os.rename(f"{made}/files", folder)
