@@ -1,75 +1,156 @@
-"""That digests of code tell changes of form from others, and that no module is forgotten."""
+"""That digests of code tell changes of form from others, and that no definition is forgotten."""
 
-import ast
 import dataclasses
+import re
+import shutil
+import sys
 
 import pytest
 from conftest import ROOT
 from test_training import SETTINGS
 
-from freeconv.fingerprints import evaluation_code, source_digest, training_code
+from freeconv import fingerprints
+from freeconv.datasets import digits
+from freeconv.evaluation import evaluate_model, sweep_conditions
+from freeconv.fingerprints import evaluation_code, reached, source_digest, training_code
+from freeconv.splits import Split, Splits
+from freeconv.training import train_cell
 
 PACKAGE = ROOT / "src/freeconv"
 
-# What the scripts import that cannot change numbers: where they compute, what they are asked for
-# and given (recorded by content), what they write and what they complain of.
+# Where functions run that cannot change numbers: where a job computes, what it is given (recorded
+# by content), what it writes and what it complains of.
 WITHOUT_NUMBERS = {
-    *("arguments", "fingerprints", "validity"),
-    *("devices", "gpus", "checkpoint", "errors", "files", "history", "provenance", "study"),
-    *("archives", "datasets", "folds", "local_files", "pictures", "sources", "splits"),
-    *("extensions", "layers/activations"),  # of models of Keras 2
-    *("__init__", "engine/__init__", "layers/__init__"),
+    *("errors", "files", "history", "provenance", "study", "extensions"),
+    *("devices", "gpus", "checkpoint", "__init__"),
 }
-
-
-def imported(path):
-    """The modules of the package that a file imports, at whatever depth of its code."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("freeconv"):
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names if alias.name.startswith("freeconv")}
-    places = {name.removeprefix("freeconv").lstrip(".").replace(".", "/") for name in names}
-    files = {place for place in places if (PACKAGE / f"{place}.py").is_file()}
-    return files | {
-        f"{place}/__init__".lstrip("/") for place in places if (PACKAGE / place).is_dir()
-    }
-
-
-def closure(script):
-    """What a script imports, and so on; not what the package exports to others by name."""
-    known, new = set(), imported(script)
-    while new:
-        known |= new
-        found = (imported(PACKAGE / f"{module}.py") for module in new - {"__init__"})
-        new = set().union(*found) - known
-    return known
 
 
 def settings_of(**changes):
     return dataclasses.replace(SETTINGS, **changes)
 
 
+def definitions(settings, components):
+    """Pairs of module and name of all that components are made of."""
+    return set().union(*(reached(name, settings.backend) for name in components))
+
+
+def run_definitions(function, *arguments):
+    """What a function returns, and the definitions of the package whose code ran meanwhile."""
+    ran = set()
+
+    def note(frame, event, _):
+        code = frame.f_code
+        if event == "call" and code.co_filename.startswith(str(PACKAGE)):
+            module = code.co_filename.removeprefix(f"{PACKAGE}/").removesuffix(".py")
+            ran.add((module, code.co_qualname.partition(".")[0]))
+
+    sys.setprofile(note)
+    try:
+        result = function(*arguments)
+    finally:
+        sys.setprofile(None)
+    defined = {module: fingerprints._module(module).definitions for module, _ in ran}
+    return result, {
+        (module, name)
+        for module, name in ran
+        if module not in WITHOUT_NUMBERS and name in defined[module]
+    }
+
+
 @pytest.mark.parametrize(
-    ("digests", "script"), [(training_code, "train"), (evaluation_code, "evaluate")]
+    "changes",
+    [
+        {"kind": "cnn", "augmentation": "edge_noise"},
+        {"kind": "fcn", "sharing": "2"},
+        {"kind": "fcn", "vcp": 0.5, "vcp_kind": "input", "augmentation": "rotation"},
+    ],
+    ids=str,
 )
-def test_every_module_behind_the_numbers_is_digested(digests, script):
-    listed = set()
-    for backend in ("tensorflow", "jax"):
-        for kind in ("cnn", "fcn"):
-            listed |= digests(settings_of(backend=backend, kind=kind)).keys()
-    assert listed == closure(ROOT / f"scripts/{script}.py") - WITHOUT_NUMBERS
+def test_everything_that_computes_a_cell_is_digested(changes):
+    """By what runs, which the digests do not know: they follow names in the text."""
+    settings = settings_of(epochs=1, patience=1, level=0.2, **changes)
+    images, labels = digits()
+    parts = (Split(images[a:b], labels[a:b]) for a, b in ((0, 64), (64, 128)))
+    splits = Splits(*parts, 10)
+    cell, trained = run_definitions(train_cell, settings, splits)
+    assert {("training", "train_cell"), ("models", "build_model")} <= trained
+    assert trained <= definitions(settings, training_code(settings))
+    arguments = (settings, cell.model, 1, splits.validation, sweep_conditions({"noise": [0.1]}), 0)
+    _, evaluated = run_definitions(evaluate_model, *arguments)
+    assert ("evaluation", "evaluate_model") in evaluated
+    assert evaluated <= definitions(settings, evaluation_code(settings))
 
 
 def test_cells_depend_on_the_code_of_their_own_network():
     cnn, fcn = (training_code(settings_of(kind=kind)) for kind in ("cnn", "fcn"))
-    assert {"layers/base", "patches", "distances"} <= fcn.keys()
-    assert not {"layers/base", "patches", "distances"} & cnn.keys()
-    assert "distances" not in training_code(settings_of(kind="fcn", vcp=0.5))
-    jax = training_code(settings_of(backend="jax"))
-    assert "engine/jax" in jax
-    assert "engine/tensorflow" not in jax
+    assert cnn.keys() == {"training", "best_epoch", "networks", "augmentation", "engine"}
+    assert fcn.keys() - cnn.keys() == {"free_layer", "filter_distances"}
+    assert cnn.items() <= fcn.items()
+    assert "filter_distances" not in training_code(settings_of(kind="fcn", vcp=0.5))
+    jax = training_code(settings_of(kind="cnn", backend="jax"))
+    assert {name for name in jax if jax[name] != cnn[name]} == {"engine"}
+    assert evaluation_code(settings_of(kind="cnn")).keys() - cnn.keys() == {"evaluation"}
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A copy of the package that digests are taken of; `change` replaces text in it."""
+    copy = tmp_path / "freeconv"
+    shutil.copytree(PACKAGE, copy)
+    monkeypatch.setattr(fingerprints, "_PACKAGE", copy)
+
+    def forget():
+        fingerprints._digest.cache_clear()
+        fingerprints._module.cache_clear()
+
+    def change(module, before, after):
+        text = (copy / f"{module}.py").read_text()
+        assert before in text
+        (copy / f"{module}.py").write_text(text.replace(before, after, 1))
+        forget()
+
+    forget()
+    yield change
+    monkeypatch.undo()
+    forget()
+
+
+def test_definitions_may_move(package):
+    """To another module, and a module to another name."""
+    settings = settings_of(kind="fcn")
+    before = training_code(settings)
+    text = (PACKAGE / "patches.py").read_text()
+    (moved,) = re.findall(r"^def zero_margins\(.*?(?=^def |^class |^@|\Z)", text, re.M | re.S)
+    package("patches", moved, "")
+    package("layers/checks", "\n\n\ndef ", f"\n\n\n{moved.strip()}\n\n\ndef ")
+    package("layers/base", "from freeconv.patches import PatchTable", "import PatchTable")
+    assert training_code(settings) != before  # it is not found any more
+    package(
+        "layers/base",
+        "import PatchTable",
+        "from freeconv.layers.checks import zero_margins\nfrom freeconv.patches import PatchTable",
+    )
+    package("layers/base", ", zero_margins\n", "\n")
+    assert training_code(settings) == before
+
+
+def test_changes_are_seen_where_they_are(package):
+    settings = settings_of(kind="fcn")
+    before = training_code(settings)
+    package("engine/base", '"int32"', '"int64"')
+    after = training_code(settings)
+    assert {name for name in before if before[name] != after[name]} == {"engine"}
+
+
+def test_what_a_name_of_another_package_means_counts(package):
+    settings = settings_of()
+    before = training_code(settings)
+    text = (PACKAGE / "augmentation.py").read_text()
+    assert "from keras import ops\n" in text
+    package("augmentation", "from keras import ops\n", "from other import ops\n")
+    after = training_code(settings)
+    assert {name for name in before if before[name] != after[name]} == {"augmentation"}
 
 
 CODE = '''
@@ -80,6 +161,9 @@ LIMIT = 3  # a comment
 
 def f(x):
     """Doubles."""
+    if x % 1:
+        raise TypeError(f"{x} is no whole number")
+    log.info("%d in all", x)
     return 2 * x
 '''
 
@@ -92,6 +176,10 @@ def f(x):
         ('    """Doubles."""\n', ""),
         ('"""A module."""\n', ""),
         ("return 2 * x", "return (2\n            * x)"),
+        ("LIMIT = 3", "import math\n\nLIMIT: int = 3"),
+        ("def f(x)", "def f(x: int) -> int"),
+        ("no whole number", "not an integer"),
+        ("%d in all", "%d"),
     ],
 )
 def test_form_does_not_count(before, after):
@@ -106,7 +194,8 @@ def test_form_does_not_count(before, after):
         ("2 * x", "x * 2"),
         ("def f(x)", "def f(x, y=0)"),
         ("return 2 * x", "return 2 * x\n\n\ndef g():\n    pass"),
-        ('"""Doubles."""\n    return', '"""Doubles."""\n    "a statement"\n    return'),
+        ("if x % 1", "if x % 2"),
+        ("raise TypeError", "raise ValueError"),
         ("2 * x", "2.0 * x"),
     ],
 )

@@ -121,8 +121,8 @@ BAD = {
         ["history.parquet: the images of fold digits 1 changed since", "they do not mix"],
     ),
     "of other code": (
-        lambda h, e: _both(h, e, "code", read_metadata(h)["code"] | {"models": "0" * 16}),
-        ["history.parquet: the code of models changed since", "they do not mix"],
+        lambda h, e: _both(h, e, "code", read_metadata(h)["code"] | {"networks": "0" * 16}),
+        ["history.parquet: the code of networks changed since", "they do not mix"],
     ),
 }
 
@@ -166,15 +166,15 @@ def test_accepted_cells_are_valid_and_say_why(cells, study):
 
     history, evaluation = (cells[1] / f"{name}.parquet" for name in ("history", "evaluation"))
     before = pd.read_parquet(history)
-    _both(history, evaluation, "code", read_metadata(history)["code"] | {"patches": "0" * 16})
+    _both(history, evaluation, "code", read_metadata(history)["code"] | {"free_layer": "0" * 16})
     (cell,) = (c for c in study.cells() if (c.model, c.level) == ("fcn", 0))
     settings = study.settings_of(cell)
-    assert state_of_training(history, settings).reasons == ("the code of patches changed",)
+    assert state_of_training(history, settings).reasons == ("the code of free_layer changed",)
     accepted = run_script("accept", "--why", "Renamed a variable.", history, evaluation)
     assert accepted.returncode == 0, accepted.stderr
     assert state_of_training(history, settings).word == "valid"
     (note,) = read_metadata(history)["accepted"]
     assert note["why"] == "Renamed a variable."
-    assert note["code"]["patches"] == "0" * 16
+    assert note["code"]["free_layer"] == "0" * 16
     assert read_metadata(evaluation)["training"]["code"] == read_metadata(history)["code"]
     pd.testing.assert_frame_equal(pd.read_parquet(history), before)
