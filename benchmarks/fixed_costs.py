@@ -6,15 +6,13 @@ import shlex
 import tempfile
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from benchmarks import processes
 from benchmarks.harness import measurement
 from freeconv.arguments import format_arguments, format_value
-from freeconv.study import Study
+from freeconv.config import merge, parse_study, read_yaml
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +65,8 @@ def memory_rows(subject, case, memory, scripts):
 
 def read_study(path):
     """The study of a configuration file."""
-    sources = yaml.safe_load((processes.ROOT / "config/datasets.yaml").read_text())
-    return Study.from_config(sources | yaml.safe_load(Path(path).read_text()))
+    config = merge(read_yaml(processes.ROOT / "config/datasets.yaml"), read_yaml(path))
+    return parse_study(config, read_yaml(processes.ROOT / "workflow/schemas/config.schema.yaml"))
 
 
 def strength_arguments(study):
