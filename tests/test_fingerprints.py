@@ -1,5 +1,6 @@
 """That digests of code tell changes of form from others, and that no definition is forgotten."""
 
+import ast
 import dataclasses
 import re
 import shutil
@@ -202,3 +203,41 @@ def test_form_does_not_count(before, after):
 def test_meaning_counts(before, after):
     assert before in CODE
     assert source_digest(CODE.replace(before, after)) != source_digest(CODE)
+
+
+IMPORTS = "from numpy import amax as m\nimport os.path\n\nVALUE = m([1]), os.sep\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "counts"),
+    [
+        ("amax as m", "amin as m", True),
+        ("import os.path", "import other.os as os", True),
+        ("from numpy", "from other import *\nfrom numpy", True),
+        ("from numpy", "import math\nfrom numpy", False),
+    ],
+)
+def test_imports_count_by_what_the_names_in_use_mean(before, after, counts):
+    assert before in IMPORTS
+    assert (source_digest(IMPORTS.replace(before, after)) != source_digest(IMPORTS)) == counts
+
+
+def test_digested_modules_define_each_name_once_and_do_nothing_else():
+    """What is done beside definitions would not be seen."""
+    modules = {
+        module
+        for backend in ("tensorflow", "jax")
+        for component in fingerprints._ENTRIES
+        for module, _ in reached(component, backend)
+    }
+    assert {"layers/base", "engine/jax", "engine/__init__"} <= modules
+    for module in modules:
+        names = []
+        for node in fingerprints._without_texts(
+            ast.parse((PACKAGE / f"{module}.py").read_text())
+        ).body:
+            found = fingerprints._defined_names(node)
+            if not found:  # imports by the backend, and the error for another one
+                assert (module, type(node)) == ("engine/__init__", ast.If)
+            names += found
+        assert len(names) == len(set(names)), module

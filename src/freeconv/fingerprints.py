@@ -48,8 +48,9 @@ _WITHOUT_NUMBERS = {
 _BACKENDS = ("tensorflow", "jax")
 
 # Fields of syntax trees that say nothing, or that only some versions of Python have.
-_SILENT_FIELDS = {"annotation", "returns", "ctx", "kind", "type_comment", "type_ignores"} | {
-    "type_params"
+_SILENT_FIELDS = {
+    *("annotation", "returns", "ctx", "kind"),
+    *("type_comment", "type_ignores", "type_params"),
 }
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -89,7 +90,12 @@ def source_digest(source):
         >>> source_digest("x = 'a'  # why") == source_digest('"Docstring."\nx = "a"')
         True
     """
-    return _hash([_as_tuples(_without_texts(ast.parse(source)))])
+    tree = ast.parse(source)
+    imports = _imports(tree)
+    tree = _without_texts(tree)
+    used = {"*"} | {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    meanings = sorted((name, sorted(imports[name])) for name in used & imports.keys())
+    return _hash([_as_tuples(tree), meanings])
 
 
 def reached(component, backend):
@@ -144,13 +150,7 @@ class _Module:
 
     def __init__(self, name):
         tree = ast.parse((_PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
-        self.name, self.definitions, self.imports = name, {}, {}
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                source = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
-                for alias in node.names:
-                    meaning = source + alias.name
-                    self.imports.setdefault(alias.asname or alias.name, set()).add(meaning)
+        self.name, self.definitions, self.imports = name, {}, _imports(tree)
         for node in _without_texts(tree).body:
             for defined in _defined_names(node):
                 self.definitions[defined] = node
@@ -209,6 +209,19 @@ def _path(dotted):
         if (_PACKAGE / f"{path}.py").is_file():
             return path
     return None
+
+
+def _imports(tree):
+    """Name -> what it may mean, by the imports of a module, at whatever depth of its code."""
+    imports = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            source = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+            for alias in node.names:
+                # `import a.b` binds a.
+                name = alias.name if source else alias.name.partition(".")[0]
+                imports.setdefault(alias.asname or name, set()).add(source + alias.name)
+    return imports
 
 
 def _defined_names(node):
