@@ -88,6 +88,7 @@ clean: ## Remove the environment; results stay
 USABLE := -c 'import sys; from importlib.util import find_spec; sys.exit(sys.version_info < (3, 11) or not find_spec("pip"))'
 UNUSABLE := $(shell test ! -e $(VENV) && test ! -L $(VENV) || $(PY) $(USABLE) 2>/dev/null || echo unusable)
 .PHONY: unusable
+# One lock file is installed at a time, also by make -j.
 .NOTPARALLEL:
 $(VENV)/workflow: requirements/workflow.txt $(UNUSABLE)
 $(VENV)/gpu: requirements/gpu.txt $(UNUSABLE)

@@ -11,8 +11,8 @@ import pandas as pd
 
 from benchmarks import processes
 from benchmarks.harness import measurement
+from freeconv import config
 from freeconv.arguments import format_arguments, format_value
-from freeconv.config import merge, parse_study, read_yaml
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +65,9 @@ def memory_rows(subject, case, memory, scripts):
 
 def read_study(path):
     """The study of a configuration file."""
-    config = merge(read_yaml(processes.ROOT / "config/datasets.yaml"), read_yaml(path))
-    return parse_study(config, read_yaml(processes.ROOT / "workflow/schemas/config.schema.yaml"))
+    root = processes.ROOT
+    schema = root / "workflow/schemas/config.schema.yaml"
+    return config.read_study([root / "config/datasets.yaml", path], schema)
 
 
 def strength_arguments(study):

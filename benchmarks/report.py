@@ -8,7 +8,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from benchmarks import augmentation, epochs, layers
 from freeconv.errors import InputError
-from freeconv.files import read_metadata, read_parquet, whole_file, write_parquet
+from freeconv.files import put_between, read_metadata, read_parquet, whole_file, write_parquet
 from freeconv.style import STYLE, panels, save, say_if_empty
 
 MEASUREMENTS_SCHEMA = pa.schema(
@@ -107,12 +107,7 @@ def insert(text, document):
     Raises:
         InputError: if the document lacks these lines.
     """
-    before, begin, rest = document.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise InputError(f"{document}: has no place for the tables; expected {BEGIN} ... {END}")
-    with whole_file(document) as partial:
-        partial.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
+    put_between(document, BEGIN, END, text)
 
 
 def markdown(measurements, compared, machine):

@@ -1,11 +1,10 @@
 """Check a study before Snakemake reads it: what is wrong with it, and where in the file."""
 
 import logging
-from functools import reduce
 from pathlib import Path
 
 from freeconv.arguments import run_script
-from freeconv.config import expand_paths, merge, parse_study, read_yaml
+from freeconv.config import read_study
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,8 +28,7 @@ def add_arguments(parser):
 
 
 def main(arguments):
-    config = reduce(merge, map(read_yaml, [arguments.sources, *arguments.study]))
-    study = parse_study(expand_paths(config), read_yaml(arguments.schema))
+    study = read_study([arguments.sources, *arguments.study], arguments.schema)
     files = ", ".join(map(str, arguments.study))
     logging.info("%s: study %s, %d cells", files, study.name, len(study.cells()))
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from freeconv.arguments import run_script
 from freeconv.config import read_yaml
-from freeconv.config_table import insert_table
-from freeconv.files import whole_file
+from freeconv.config_table import MARKS, key_table
+from freeconv.files import put_between
 
 
 def add_arguments(parser):
@@ -14,10 +14,7 @@ def add_arguments(parser):
 
 
 def main(arguments):
-    text = arguments.document.read_text(encoding="utf-8")
-    text = insert_table(text, read_yaml(arguments.schema))
-    with whole_file(arguments.document) as partial:
-        partial.write_text(text, encoding="utf-8")
+    put_between(arguments.document, *MARKS, key_table(read_yaml(arguments.schema)))
 
 
 if __name__ == "__main__":

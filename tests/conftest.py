@@ -51,22 +51,19 @@ def root():
 
 @pytest.fixture(scope="session")
 def schema():
-    import yaml  # here, as the tests of the layer do without what the workflow needs
+    from freeconv.config import read_yaml  # here, as the tests of the layer lack what it needs
 
-    return yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+    return read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
 
 
 @pytest.fixture
 def read_config(schema):
     """The configuration of a study as the workflow sees it: data sources, study and defaults."""
-
-    import yaml
-
-    from freeconv.config import complete
+    from freeconv.config import complete, read_yaml
 
     def read(name="config/demo.yaml"):
-        sources = yaml.safe_load((ROOT / "config/datasets.yaml").read_text())
-        return complete(sources | yaml.safe_load((ROOT / name).read_text()), schema)
+        sources = read_yaml(ROOT / "config/datasets.yaml")
+        return complete(sources | read_yaml(ROOT / name), schema)
 
     return read
 

@@ -7,8 +7,9 @@ import pytest
 from conftest import ROOT
 
 from freeconv.config import check_config, complete, expand_paths, override, read_yaml
-from freeconv.config_table import insert_table
+from freeconv.config_table import MARKS, key_table
 from freeconv.errors import InputError
+from freeconv.files import put_between
 
 STUDIES = sorted(path for path in ROOT.glob("config/*.yaml") if path.name != "datasets.yaml")
 
@@ -183,10 +184,12 @@ def test_defaults_are_as_the_schema_allows(schema):
     check_config(config, schema)
 
 
-def test_the_table_of_keys_is_that_of_the_schema(schema):
+def test_the_table_of_keys_is_that_of_the_schema(schema, tmp_path):
     """If not: make format."""
     text = (ROOT / "config/README.md").read_text()
-    assert insert_table(text, schema) == text
+    (tmp_path / "README.md").write_text(text)
+    put_between(tmp_path / "README.md", *MARKS, key_table(schema))
+    assert (tmp_path / "README.md").read_text() == text
     assert "| `folds.count` | `5` | number of folds |" in text
     assert "| `datasets.<name>.epochs` | `250` | " in text
 

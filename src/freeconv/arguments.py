@@ -78,7 +78,7 @@ def parse_settings(cls, namespace):
 def run_script(description, add_own_arguments, main):
     """Parse the command line of a script and run it.
 
-    User errors (`errors.explain`) ends as one line on standard error and status 1. If who
+    A user error (`errors.explain`) ends as one line on standard error and status 1. If who
     reads standard output has left (`| head`), the script ends with status 1 and without a word.
 
     Args:

@@ -6,6 +6,7 @@ import math
 import os
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
+from functools import reduce
 from pathlib import Path
 
 import yaml
@@ -145,6 +146,20 @@ def _parse_yaml(path, text):
         raise InputError(f"{where}: not valid YAML: {why}") from None
     except (yaml.YAMLError, ValueError) as error:  # such as a date of the 13th month
         raise InputError(f"{path}: not valid YAML: {error}") from None
+
+
+def read_study(files, schema):
+    """The study of YAML files, of which later ones go before earlier ones.
+
+    Args:
+        files: the files, the first of which describes the known sources of images.
+        schema: the file of the JSON schema.
+
+    Raises:
+        InputError: as `read_yaml` and `parse_study`.
+    """
+    config = reduce(merge, map(read_yaml, files))
+    return parse_study(expand_paths(config), read_yaml(schema))
 
 
 def parse_study(config, schema):

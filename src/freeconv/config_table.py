@@ -24,20 +24,6 @@ def key_table(schema):
     return "\n".join(rows)
 
 
-def insert_table(text, schema):
-    """A document with the table of a schema between its marks.
-
-    Raises:
-        ValueError: if the document lacks a mark.
-    """
-    begin, end = MARKS
-    before, _, rest = text.partition(begin)
-    _, found, after = rest.partition(end)
-    if not found:
-        raise ValueError(f"expected the marks {begin} and {end}")
-    return f"{before}{begin}\n\n{key_table(schema)}\n\n{end}{after}"
-
-
 def _keys(schema, node, prefix):
     """Path, default and description of a node's keys, each followed by those of its mapping."""
     for name, key in node.get("properties", {}).items():

@@ -188,3 +188,23 @@ def _check_schema(path, found, expected):
             f"{path}: its columns are {found.names}, expected {expected.names}; "
             "it was written by another version: delete it and run again"
         )
+
+
+def put_between(document, begin, end, text):
+    """Put a text into a document, between two marks, in the place of what is there.
+
+    Args:
+        document: `pathlib.Path` of a text file.
+        begin: the first mark.
+        end: the second mark.
+        text: what is put there, between empty lines.
+
+    Raises:
+        InputError: if the document lacks the marks.
+    """
+    before, begun, rest = document.read_text(encoding="utf-8").partition(begin)
+    _, ended, after = rest.partition(end)
+    if not (begun and ended):
+        raise InputError(f"{document}: has no place for the tables; expected {begin} ... {end}")
+    with whole_file(document) as partial:
+        partial.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}", encoding="utf-8")
