@@ -15,10 +15,10 @@ PY := $(VENV)/bin/python
 SNAKEMAKE := $(PY) -m snakemake --cores $(CORES)
 # One file whose name may hold spaces, or several, of which later ones go before earlier ones.
 STUDY_FILES := if test -e "$(STUDY)"; then set -- "$(STUDY)"; else set -- $(STUDY); fi
-CHECK := $(PY) scripts/check.py "$$@"
+CHECK := $(PY) scripts/config.py check "$$@"
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 ENVIRONMENT := $(VENV)/workflow $(if $(filter 1,$(GPU)),$(VENV)/gpu)
-LAYER_TESTS := any_backend backends conversion copies distances engine layers legacy_cases legacy_models random_layers sharing
+LAYER_TESTS := any_backend backends conversion copies engine filter_distances layers legacy_cases legacy_models random_layers sharing
 PYTHON_FILES := benchmarks docs/mkdocs_hooks.py scripts src tests
 
 .PHONY: help demo study status report test test-lowest test-layer bench docs lint format lock clean
@@ -66,7 +66,7 @@ format: $(VENV)/test ## Put every file into its standard form
 	$(PY) -m ruff check --fix $(PYTHON_FILES)
 	$(PY) -m ruff format $(PYTHON_FILES)
 	$(PY) -m snakefmt Snakefile workflow
-	$(PY) scripts/config_table.py workflow/schemas/config.schema.yaml config/README.md
+	$(PY) scripts/config.py table workflow/schemas/config.schema.yaml config/README.md
 
 lock: ## Pin the newest versions that pyproject.toml allows, and the lowest (then adapt envs/)
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)

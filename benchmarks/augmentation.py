@@ -59,7 +59,7 @@ def build_augmentation(network, kind):
     import keras
     import tensorflow as tf
 
-    from freeconv.augmentation import augment
+    from freeconv.training.augmentation import augment
 
     batch = stacks.BATCHES[network]
     images = tf.constant(synthetic.images(network, BATCHES * batch)[0])

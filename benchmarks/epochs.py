@@ -86,8 +86,8 @@ def build_epoch(network, kind, steps, complete):
         complete: whether six validation sets are measured, a quarter of the training images
             each, as in five-fold cross-validation.
     """
-    from freeconv.engine import Condition, Evaluator, Trainer, on_device
-    from freeconv.models import build_model
+    from freeconv.training.engine import Condition, Evaluator, Trainer, on_device
+    from freeconv.training.models import build_model
 
     batch = stacks.BATCHES[network]
     model = build_model(kind, network, stacks.NETWORKS[network][0], synthetic.CLASSES)

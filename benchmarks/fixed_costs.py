@@ -11,8 +11,9 @@ import pandas as pd
 
 from benchmarks import processes
 from benchmarks.harness import measurement
-from freeconv import config
-from freeconv.arguments import format_arguments, format_value
+from freeconv.command_line import format_arguments
+from freeconv.study import config
+from freeconv.study.settings import format_value
 
 log = logging.getLogger(__name__)
 

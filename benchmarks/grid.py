@@ -24,13 +24,14 @@ from benchmarks.fixed_costs import (
 )
 from benchmarks.harness import measurement, missing
 from benchmarks.stacks import FILES
-from freeconv.arguments import format_arguments, format_value
-from freeconv.datasets import pack
-from freeconv.files import write_parquet
-from freeconv.fingerprints import evaluation_code, training_code
-from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA
-from freeconv.selection import best_epoch
-from freeconv.validity import evaluation_request, training_identity
+from freeconv.command_line import format_arguments
+from freeconv.data.formats import pack
+from freeconv.io import write_parquet
+from freeconv.results.best_epoch import best_epoch
+from freeconv.results.components import evaluation_code, training_code
+from freeconv.results.schemas import EVALUATION_SCHEMA, HISTORY_SCHEMA
+from freeconv.results.staleness import training_identity
+from freeconv.study.settings import format_value
 
 log = logging.getLogger(__name__)
 
@@ -165,7 +166,7 @@ def _make_up_data(folder, study):
 
 def _make_up_cells(folder, study):
     """Write history and evaluation of each cell of a study, valid ones."""
-    request = evaluation_request(study.evaluation, study.seed)
+    request = vars(study.evaluation_settings())
     for cell in study.cells():
         identity = {key: format_value(value) for key, value in vars(cell).items()}
         place = folder / "results" / study.name / "cells" / CELL.format(**identity)

@@ -15,16 +15,16 @@ from benchmarks.epochs import VALIDATION
 
 def main(start, settings, data, folds):
     """Go through a training job phase by phase."""
-    from freeconv.devices import use_device
+    from freeconv.training.devices import use_device
 
     use_device("cpu", 1, "tensorflow")
 
     import numpy as np
 
-    from freeconv.engine import Condition, Evaluator, Trainer, on_device
-    from freeconv.models import build_model
-    from freeconv.splits import read_splits
-    from freeconv.study import degree_of_sharing
+    from freeconv.data.folds import read_splits
+    from freeconv.study.settings import sharing_of
+    from freeconv.training.engine import Condition, Evaluator, Trainer, on_device
+    from freeconv.training.models import build_model
 
     imported = time.time()
     settings = _read(settings)
@@ -37,7 +37,7 @@ def main(start, settings, data, folds):
         layers=settings.layers,
         glorot_fans=settings.glorot_fans,
         seed=settings.seed,
-        sharing=degree_of_sharing(settings.sharing),
+        sharing=sharing_of(settings.sharing),
     )
     trainer = Trainer(
         model,
@@ -79,8 +79,8 @@ def _excess(function):
 
 def _read(settings):
     """The settings that `format_arguments` wrote."""
-    from freeconv.arguments import add_arguments, parse_settings
-    from freeconv.study import CellSettings
+    from freeconv.command_line import add_arguments, parse_settings
+    from freeconv.study.settings import CellSettings
 
     parser = argparse.ArgumentParser()
     add_arguments(parser, CellSettings)

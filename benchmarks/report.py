@@ -8,8 +8,8 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from benchmarks import augmentation, epochs, layers
 from freeconv.errors import InputError
-from freeconv.files import put_between, read_metadata, read_parquet, whole_file, write_parquet
-from freeconv.style import STYLE, panels, save, say_if_empty
+from freeconv.io import put_between, read_metadata, read_parquet, whole_file, write_parquet
+from freeconv.plots.style import STYLE, panels, save, say_if_empty
 
 MEASUREMENTS_SCHEMA = pa.schema(
     [

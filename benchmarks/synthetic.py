@@ -24,12 +24,12 @@ def images(network, count):
 
 
 def history(settings):
-    """Records of a cell that learns, with noise: one row per epoch by `history.HISTORY_SCHEMA`.
+    """Records of a cell that learns, with noise: one row per epoch by `schemas.HISTORY_SCHEMA`.
 
     Args:
-        settings: `study.CellSettings`.
+        settings: `settings.CellSettings`.
     """
-    from freeconv.history import CELL_COLUMNS, HISTORY_SCHEMA, METRICS
+    from freeconv.results.schemas import CELL_COLUMNS, HISTORY_SCHEMA, METRICS
 
     random = np.random.default_rng(settings.seed)
     epochs = np.arange(settings.epochs + 1)
@@ -46,14 +46,14 @@ def history(settings):
 
 
 def evaluation(settings, epoch, strengths):
-    """Counts of a cell: a row a (perturbation, strength, class) by `history.EVALUATION_SCHEMA`.
+    """Counts of a cell: a row a (perturbation, strength, class) by `schemas.EVALUATION_SCHEMA`.
 
     Args:
-        settings: `study.CellSettings`.
+        settings: `settings.CellSettings`.
         epoch: the best one of its history.
         strengths: mapping, perturbation -> its strengths.
     """
-    from freeconv.history import CELL_COLUMNS, EVALUATION_SCHEMA
+    from freeconv.results.schemas import CELL_COLUMNS, EVALUATION_SCHEMA
 
     conditions = [("clean", 0.0), ("quadrant_swap", 0.0)]
     conditions += [(kind, strength) for kind, values in strengths.items() for strength in values]

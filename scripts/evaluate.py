@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from freeconv.arguments import add_device, add_extension, run_script
-from freeconv.extensions import load
+from freeconv.command_line import add_device, add_extension, read_settings, run_script
+from freeconv.io import marked_as_running
+from freeconv.study.extensions import load
 
 
 def add_arguments(parser):
@@ -14,29 +15,32 @@ def add_arguments(parser):
     parser.add_argument("--data", type=Path, required=True, help="prepared data set (.npy)")
     parser.add_argument("--folds", type=Path, required=True, help="folds (.parquet)")
     parser.add_argument(
-        "--strengths",
-        action="append",
-        default=[],
-        nargs="+",
-        metavar=("PERTURBATION", "STRENGTH"),
-        help="a perturbation and the strengths it is measured at; may be given several times",
+        "--settings",
+        required=True,
+        metavar="JSON",
+        help="fields of freeconv.study.settings.EvaluationSettings: a JSON file, or its text",
     )
     add_extension(parser)
-    parser.add_argument("--seed", type=int, required=True, help="of the perturbations")
     add_device(parser)
     parser.add_argument("--output", type=Path, required=True, help="evaluation to write (.parquet)")
 
 
 def main(arguments):
+    with marked_as_running(arguments.output):
+        _evaluate(arguments)
+
+
+def _evaluate(arguments):
     # Imported here so that --help and errors in the arguments do not wait for it, and Keras only
     # once its backend is chosen.
-    from freeconv.devices import use_device
-    from freeconv.files import read_header, read_parquet, write_parquet
-    from freeconv.fingerprints import evaluation_code
-    from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA
-    from freeconv.selection import best_epoch
-    from freeconv.study import CellSettings
+    from freeconv.io import read_header, read_parquet, write_parquet
+    from freeconv.results.best_epoch import best_epoch
+    from freeconv.results.components import evaluation_code
+    from freeconv.results.schemas import EVALUATION_SCHEMA, HISTORY_SCHEMA
+    from freeconv.study.settings import CellSettings, EvaluationSettings
+    from freeconv.training.devices import use_device
 
+    request = read_settings(EvaluationSettings, arguments.settings)
     history = read_parquet(arguments.history, HISTORY_SCHEMA)
     training = read_header(arguments.history, HISTORY_SCHEMA)
     settings = CellSettings(**training["settings"])
@@ -44,28 +48,25 @@ def main(arguments):
     if arguments.extension:
         load(arguments.extension)
 
-    from freeconv.evaluation import evaluate_model, sweep_conditions
-    from freeconv.models import load_model
-    from freeconv.provenance import describe_run
-    from freeconv.splits import read_splits
-    from freeconv.validity import evaluation_request, training_identity
+    from freeconv.data.folds import read_splits
+    from freeconv.results.provenance import describe_run
+    from freeconv.results.staleness import training_identity
+    from freeconv.training.evaluate import evaluate_model, sweep_conditions
+    from freeconv.training.models import load_model
 
-    request = evaluation_request(
-        {kind: values for kind, *values in arguments.strengths}, arguments.seed
-    )
     splits = read_splits(arguments.data, arguments.folds, settings.fold)
     evaluation = evaluate_model(
         settings,
         load_model(arguments.model_file),
         best_epoch(history),
         splits.validation,
-        sweep_conditions(request["strengths"]),
-        request["seed"],
+        sweep_conditions(request.strengths),
+        request.seed,
     )
     run = {
         **describe_run(settings, splits, device, evaluation_code(settings, arguments.extension)),
         "training": training_identity(training),
-        "evaluation": request,
+        "evaluation": vars(request),
     }
     write_parquet(evaluation, arguments.output, EVALUATION_SCHEMA, run)
 

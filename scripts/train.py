@@ -2,14 +2,19 @@
 
 from pathlib import Path
 
-from freeconv.arguments import add_arguments as add_settings
-from freeconv.arguments import add_device, add_extension, parse_settings, run_script
-from freeconv.extensions import load
-from freeconv.study import CellSettings
+from freeconv.command_line import add_device, add_extension, read_settings, run_script
+from freeconv.io import marked_as_running
+from freeconv.study.extensions import load
+from freeconv.study.settings import CellSettings
 
 
 def add_arguments(parser):
-    add_settings(parser, CellSettings)
+    parser.add_argument(
+        "--settings",
+        required=True,
+        metavar="JSON",
+        help="fields of freeconv.study.settings.CellSettings: a JSON file, or its text",
+    )
     add_extension(parser)
     parser.add_argument("--data", type=Path, required=True, help="prepared data set (.npy)")
     parser.add_argument("--folds", type=Path, required=True, help="folds (.parquet)")
@@ -30,22 +35,27 @@ def add_arguments(parser):
 
 
 def main(arguments):
+    with marked_as_running(arguments.history):
+        _train(arguments)
+
+
+def _train(arguments):
     # Imported here so that --help and errors in the arguments do not wait for it, and Keras only
     # once its backend is chosen.
-    from freeconv.devices import use_device
+    from freeconv.training.devices import use_device
 
-    settings = parse_settings(CellSettings, arguments)
+    settings = read_settings(CellSettings, arguments.settings)
     device = use_device(arguments.device, arguments.threads, settings.backend, arguments.gpu_share)
     if arguments.extension:
         load(arguments.extension)
 
-    from freeconv.checkpoint import Checkpoint
-    from freeconv.files import whole_file, write_parquet
-    from freeconv.fingerprints import training_code
-    from freeconv.history import HISTORY_SCHEMA
-    from freeconv.provenance import describe_run
-    from freeconv.splits import read_splits
-    from freeconv.training import train_cell
+    from freeconv.data.folds import read_splits
+    from freeconv.io import whole_file, write_parquet
+    from freeconv.results.components import training_code
+    from freeconv.results.provenance import describe_run
+    from freeconv.results.schemas import HISTORY_SCHEMA
+    from freeconv.training.checkpoint import Checkpoint
+    from freeconv.training.train import train_cell
 
     splits = read_splits(arguments.data, arguments.folds, settings.fold)
     run = describe_run(settings, splits, device, training_code(settings, arguments.extension))

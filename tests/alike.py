@@ -7,8 +7,8 @@ import sys
 
 import numpy as np
 
-from freeconv.engine import Condition, Evaluator, Trainer, on_device
-from freeconv.models import Convolution, Network, build_model
+from freeconv.training.engine import Condition, Evaluator, Trainer, on_device
+from freeconv.training.models import Convolution, Network, build_model
 
 NETWORK = Network((Convolution(3, 4, 2), Convolution(3, 6, 1)), 16)
 SHAPE = (14, 14, 2)

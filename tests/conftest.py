@@ -1,5 +1,6 @@
 """Fixtures that several test modules share."""
 
+import json
 import os
 import signal
 import subprocess
@@ -30,6 +31,11 @@ def run_script(name, *words, **environment):
     )
 
 
+def as_settings(settings):
+    """A data class as the arguments of a script."""
+    return ["--settings", json.dumps(vars(settings))]
+
+
 def pytest_itemcollected(item):
     """Of processes that share the tests, one has all that need the smoke study, and each file one.
 
@@ -51,7 +57,8 @@ def root():
 
 @pytest.fixture(scope="session")
 def schema():
-    from freeconv.config import read_yaml  # here, as the tests of the layer lack what it needs
+    # Imported here, as the tests of the layer lack what it needs.
+    from freeconv.study.config import read_yaml
 
     return read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
 
@@ -59,7 +66,7 @@ def schema():
 @pytest.fixture
 def read_config(schema):
     """The configuration of a study as the workflow sees it: data sources, study and defaults."""
-    from freeconv.config import complete, read_yaml
+    from freeconv.study.config import complete, read_yaml
 
     def read(name="config/demo.yaml"):
         sources = read_yaml(ROOT / "config/datasets.yaml")
@@ -103,6 +110,6 @@ def results(smoke):
 @pytest.fixture
 def study(read_config):
     """The smoke study."""
-    from freeconv.study import Study
+    from freeconv.study.grid import Study
 
     return Study.from_config(read_config(".test/config/config.yaml"))

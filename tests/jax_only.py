@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from alike import CONDITIONS, build
 
-from freeconv.engine import Condition, Evaluator, Trainer, computing_in, on_device
-from freeconv.engine.jax import start_adam, step_adam
 from freeconv.errors import explain
+from freeconv.training.engine import Condition, Evaluator, Trainer, computing_in, on_device
+from freeconv.training.engine.jax import start_adam, step_adam
 
 RNG = np.random.default_rng(5)
 IMAGES = RNG.integers(0, 256, (22, 14, 14, 2), dtype=np.uint8)

@@ -12,8 +12,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from freeconv import archives
-from freeconv.archives import member_names, read_members
+from freeconv.data import archives
+from freeconv.data.archives import member_names, read_members
 from freeconv.errors import DataFileError, InputError
 
 FILES = {"a/1.png": b"first", "b/2.png": b"second"}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
-from freeconv import augmentation
+from freeconv.training import augmentation
 
 SHAPES = [(3, 28, 28, 1), (2, 9, 14, 3), (2, 12, 7, 2), (1, 5, 1, 1)]
 

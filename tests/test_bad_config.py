@@ -97,7 +97,7 @@ WRONG = {
     ),
 }
 
-# What Snakemake says by itself, before it reads the workflow; then what scripts/check.py says.
+# What Snakemake says by itself, before it reads the workflow; then what scripts/config.py says.
 UNREADABLE = {
     "bad syntax": (
         changed("run: [1]", "run: [1"),
@@ -124,11 +124,11 @@ UNREADABLE = {
 
 @pytest.fixture
 def check(tmp_path):
-    """Run scripts/check.py on a study."""
+    """Run scripts/config.py on a study."""
 
     def run(study):
         return subprocess.run(
-            [sys.executable, ROOT / "scripts/check.py", study],
+            [sys.executable, ROOT / "scripts/config.py", "check", study],
             cwd=tmp_path,
             env={"PYTHONPATH": str(ROOT / "src")},
             text=True,

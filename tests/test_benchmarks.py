@@ -25,9 +25,9 @@ from benchmarks.peers import jax_local, locally_connected, ours, torch_unfold
 from benchmarks.processes import Runner
 from benchmarks.workers import Contender, Worker, race
 from freeconv.errors import InputError
-from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA
-from freeconv.models import NETWORKS, build_model
-from freeconv.study import Study
+from freeconv.results.schemas import EVALUATION_SCHEMA, HISTORY_SCHEMA
+from freeconv.study.grid import Study
+from freeconv.training.models import NETWORKS, build_model
 
 SMALL = stacks.Stack("mnist", (stacks.Layer(7, 6, 2, 3, 4, 2, "valid"),), 3, input_gradient=True)
 WHOLE = stacks.network("mnist", 2)

@@ -8,7 +8,7 @@ import resource
 import numpy as np
 import pytest
 
-from freeconv.checkpoint import Checkpoint, Snapshot
+from freeconv.training.checkpoint import Checkpoint, Snapshot
 
 IDENTITY = {"settings": {"seed": 1, "learning_rate": 0.001}, "data": "ab", "shape": (28, 28)}
 SNAPSHOT = Snapshot(
@@ -103,7 +103,7 @@ def test_other_files_are_ignored(path, caplog):
 
 def test_checkpoints_are_due_after_a_while(path, monkeypatch):
     now = 1000.0
-    monkeypatch.setattr("freeconv.checkpoint.time.monotonic", lambda: now)
+    monkeypatch.setattr("freeconv.training.checkpoint.time.monotonic", lambda: now)
     rare, always = checkpoint(path, seconds=60), checkpoint(path, seconds=0)
     assert always.is_due()
     now += 59

@@ -7,11 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from freeconv import comparison
-from freeconv.comparison import PUBLISHED_TRAINING, compare, published_values
-from freeconv.findings import render_comparison
-from freeconv.history import COMPARISON_SCHEMA, METRICS, SETTINGS_SCHEMA
-from freeconv.study import CellSettings, Study
+from freeconv.analysis import comparison
+from freeconv.analysis.comparison import (
+    COMPARISON_SCHEMA,
+    PUBLISHED_TRAINING,
+    compare,
+    published_values,
+)
+from freeconv.report.render import render
+from freeconv.results.schemas import METRICS, SETTINGS_SCHEMA
+from freeconv.study.grid import Study
+from freeconv.study.settings import CellSettings
 
 # Table 1: 0.991857; Table B.1: 0.98714.
 TRANSLATED = {"dataset": "mnist", "model": "fcn", "augmentation": "translation", "level": 0.1}
@@ -101,7 +107,7 @@ def test_the_numbers_are_in_the_wheel(root):
     """Hatchling packs all files of a package that git does not ignore."""
     project = tomllib.loads((root / "pyproject.toml").read_text())
     (package,) = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    assert (root / package / "published_tables.csv").is_file()
+    assert (root / package / "analysis/published_tables.csv").is_file()
     ignored = (root / ".gitignore").read_text().splitlines()
     assert not {"*.csv", "published_tables.csv"} & set(ignored)
 
@@ -264,9 +270,9 @@ def test_data_sets_that_the_paper_lacks():
     compared = compare(epochs(cell, 0, [0.9]), settings(cell))
     assert compared.empty
     assert list(compared) == COMPARISON_SCHEMA.names
-    assert render_comparison(compared, "csv").split() == [",".join(COMPARISON_SCHEMA.names)]
+    assert render("comparison", compared, "csv").split() == [",".join(COMPARISON_SCHEMA.names)]
     for file_format in ("md", "tex"):
-        text = render_comparison(compared, file_format)
+        text = render("comparison", compared, file_format)
         assert "no number of this study's data sets" in text
         assert "|" not in text
         assert "begin" not in text
@@ -275,7 +281,7 @@ def test_data_sets_that_the_paper_lacks():
 def test_markdown():
     history = pd.concat([epochs(TRANSLATED, 0, [0.98]), epochs(TRANSLATED, 1, [0.99])])
     compared = compare(history, settings(TRANSLATED, epochs=1))
-    text = render_comparison(compared, "md")
+    text = render("comparison", compared, "md")
     lines = text.splitlines()
     assert "differs (the difference is beyond the tolerance): 0;" in lines[0]
     assert "not run (the study lacks this cell): 197." in lines[0]
@@ -287,13 +293,13 @@ def test_markdown():
     (row,) = (row for row in rows if row[:7] == number)
     tolerance = T[2] * 0.01 / sqrt(2) * sqrt(0.7)
     assert row[7:] == ["0.98500", "-0.00686", f"{tolerance:.5f}", "2", "2", "agrees", "1"]
-    assert rows[2][6:] == ["0.99996", "-", "-", "-", "0", "0", "not run", ""]
+    assert rows[2][6:] == ["0.99996", "—", "—", "—", "0", "0", "not run", ""]
     assert "nan" not in text
 
 
 def test_latex():
     compared = compare(epochs(TRANSLATED, 0, [0.98]), settings(TRANSLATED))
-    text = render_comparison(compared, "tex")
+    text = render("comparison", compared, "tex")
     assert text.count(r"\begin{longtable}") == text.count(r"\end{longtable}") == 1
     rows = [line for line in text.splitlines() if line.startswith(("1 &", "B."))]
     assert len(rows) == 198
@@ -303,11 +309,11 @@ def test_latex():
 
 def test_csv_parses_back():
     compared = compare(epochs(TRANSLATED, 0, [0.98]), settings(TRANSLATED))
-    lines = render_comparison(compared, "csv").splitlines()
+    lines = render("comparison", compared, "csv").splitlines()
     assert lines[0] == ",".join(COMPARISON_SCHEMA.names)
     assert len(lines) == 199
 
 
 def test_wrong_format_is_named():
     with pytest.raises(ValueError, match=r"`file_format` must be one of csv, md, tex, html.*'pdf'"):
-        render_comparison(compare(epochs(TRANSLATED, 0, [0.98]), settings(TRANSLATED)), "pdf")
+        render("comparison", compare(epochs(TRANSLATED, 0, [0.98]), settings(TRANSLATED)), "pdf")

@@ -6,11 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from freeconv.comparison import PUBLISHED_TRAINING, published_values
-from freeconv.conclusions import CRITERIA, STATEMENTS, conclude, interval, together
-from freeconv.findings import render_conclusions
-from freeconv.history import CONCLUSIONS_SCHEMA, METRICS, SETTINGS_SCHEMA
-from freeconv.study import CellSettings
+from freeconv.analysis.comparison import PUBLISHED_TRAINING, published_values
+from freeconv.analysis.conclusions import (
+    CONCLUSIONS_SCHEMA,
+    CRITERIA,
+    STATEMENTS,
+    conclude,
+    interval,
+    together,
+)
+from freeconv.report.render import render
+from freeconv.results.schemas import METRICS, SETTINGS_SCHEMA
+from freeconv.study.settings import CellSettings
 
 T = {2: 12.7062, 3: 4.30265, 5: 2.77645}
 """Quantiles of Student's t at 0.975 for a number of values, from a printed table."""
@@ -393,7 +400,7 @@ def judged():
 
 
 def test_markdown(judged):
-    text = render_conclusions(judged, "md")
+    text = render("conclusions", judged, "md")
     lines = [line for line in text.splitlines() if line.startswith("|")]
     cells = [[part.strip() for part in line.strip("|").split("|")] for line in lines]
     overview, criteria = cells[:9], cells[9:]
@@ -408,7 +415,7 @@ def test_markdown(judged):
 
 
 def test_latex(judged):
-    text = render_conclusions(judged, "tex")
+    text = render("conclusions", judged, "tex")
     assert text.count(r"\begin{longtable}") == text.count(r"\end{longtable}") == 2
     assert text.count("{") == text.count("}")
     rows = [line for line in text.splitlines() if "& MNIST &" in line]
@@ -418,4 +425,5 @@ def test_latex(judged):
 
 
 def test_csv(judged):
-    assert render_conclusions(judged, "csv").splitlines()[0] == ",".join(CONCLUSIONS_SCHEMA.names)
+    head, *_ = render("conclusions", judged, "csv").splitlines()
+    assert head == ",".join(CONCLUSIONS_SCHEMA.names)

@@ -6,10 +6,10 @@ from functools import reduce
 import pytest
 from conftest import ROOT
 
-from freeconv.config import check_config, complete, expand_paths, override, read_yaml
-from freeconv.config_table import MARKS, key_table
 from freeconv.errors import InputError
-from freeconv.files import put_between
+from freeconv.io import put_between
+from freeconv.study.config import check_config, complete, expand_paths, override, read_yaml
+from freeconv.study.config_table import MARKS, key_table
 
 STUDIES = sorted(path for path in ROOT.glob("config/*.yaml") if path.name != "datasets.yaml")
 
@@ -304,7 +304,7 @@ def test_the_home_folder_in_paths(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     config = {
         "mirror": "~/data",
-        "extension": "~/own.py",
+        "extension": {"file": "~/own.py"},
         "study": "~",
         "sources": {
             "a": {"path": "~/a.npz", "urls": ["https://host//~/b"]},
@@ -313,7 +313,7 @@ def test_the_home_folder_in_paths(monkeypatch):
         },
     }
     expanded = expand_paths(config)
-    assert (expanded["mirror"], expanded["extension"], expanded["study"]) == (
+    assert (expanded["mirror"], expanded["extension"]["file"], expanded["study"]) == (
         "/home/me/data",
         "/home/me/own.py",
         "~",

@@ -9,7 +9,7 @@ import pytest
 from references import assert_equal_to_largest, random_array
 
 from freeconv import FreeConv1D, FreeConv2D, FreeConv3D, to_free, to_shared
-from freeconv.tilewise import TilewiseConstraint
+from freeconv.layers.tilewise import TilewiseConstraint
 
 BACKEND = keras.backend.backend()
 LAYERS = keras.layers

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from freeconv.devices import describe_jobs, plan_device
 from freeconv.errors import InputError
+from freeconv.training.devices import describe_jobs, plan_device
 
 needs_jax = pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed")
 
@@ -37,7 +37,7 @@ def error_of(code, root, **environment):
 
 
 def use_device(*arguments):
-    return f"from freeconv.devices import use_device; print(use_device{arguments!r})"
+    return f"from freeconv.training.devices import use_device; print(use_device{arguments!r})"
 
 
 def test_an_unknown_backend_is_refused(root):
@@ -61,7 +61,7 @@ def test_a_backend_comes_before_keras(root):
 
 def test_a_backend_without_a_compiled_epoch_is_refused(root):
     """NumPy's comes with Keras, so that nothing else need be installed."""
-    message = error_of("import freeconv.engine", root, KERAS_BACKEND="numpy")
+    message = error_of("import freeconv.training.engine", root, KERAS_BACKEND="numpy")
     assert message.startswith("backend: Keras computes with numpy")
     assert "KERAS_BACKEND to tensorflow or jax" in message
 
@@ -122,7 +122,7 @@ def test_a_card_that_the_backend_cannot_use_is_an_error(root, tmp_path, backend,
     """Of the device `auto`, too. The backend saw the card that the job had, which is given back."""
     environment = {"CUDA_VISIBLE_DEVICES": "GPU-7,GPU-9", "TMPDIR": str(tmp_path)}
     code = f"""
-from freeconv.devices import use_device
+from freeconv.training.devices import use_device
 from freeconv.errors import InputError
 for share in ("1/2", "2/2"):
     try:
@@ -151,7 +151,7 @@ def test_the_cpu_takes_no_card(root, tmp_path):
 def test_a_bound_of_the_user_stays(root, tmp_path):
     bound = {"XLA_CLIENT_MEM_FRACTION": "0.2", "TMPDIR": str(tmp_path)}
     code = """
-from freeconv.devices import use_device
+from freeconv.training.devices import use_device
 from freeconv.errors import InputError
 try:
     use_device("auto", 1, "jax", "1/2")

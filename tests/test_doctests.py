@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 import freeconv
-from freeconv import extensions
+from freeconv.study import extensions
 
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 EXAMPLES = [path for path in SOURCES if ">>>" in path.read_text(encoding="utf-8")]

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from freeconv.download import DownloadError, Patience, fetch
+from freeconv.data.download import DownloadError, Patience, fetch
 
 CONTENT = np.random.default_rng(0).bytes(50_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

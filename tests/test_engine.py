@@ -2,8 +2,10 @@ import keras
 import numpy as np
 import pytest
 
-from freeconv.augmentation import AUGMENTATIONS, EDGE_NOISE_FORMS, PERTURBATIONS, augment
-from freeconv.engine import (
+from freeconv.errors import InputError
+from freeconv.layers import FreeConv2D
+from freeconv.training.augmentation import AUGMENTATIONS, EDGE_NOISE_FORMS, PERTURBATIONS, augment
+from freeconv.training.engine import (
     PRECISIONS,
     Condition,
     Evaluator,
@@ -11,9 +13,7 @@ from freeconv.engine import (
     computing_in,
     on_device,
 )
-from freeconv.engine.base import reset_random
-from freeconv.errors import InputError
-from freeconv.layers import FreeConv2D
+from freeconv.training.engine.base import reset_random
 
 # This module runs on JAX too, see test_jax.py.
 of_tensorflow = pytest.mark.skipif(
@@ -69,7 +69,7 @@ def numpy_losses(model, images, labels):
 
 @of_tensorflow
 def test_fused_adam_is_keras_adam():
-    from freeconv.engine.tensorflow import FusedAdam
+    from freeconv.training.engine.tensorflow import FusedAdam
 
     start = [RNG.normal(size=shape).astype("float32") for shape in [(5, 3), (4,)]]
     ours, theirs = ([keras.Variable(value) for value in start] for _ in range(2))

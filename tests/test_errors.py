@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from freeconv.data.folds import FOLDS_SCHEMA
 from freeconv.errors import InputError, explain
-from freeconv.files import read_metadata, read_parquet
-from freeconv.history import FOLDS_SCHEMA
+from freeconv.io import read_metadata, read_parquet
 
 
 def raised(function):

@@ -1,4 +1,4 @@
-"""Augmentations and networks of a study's own: read, refused, and run."""
+"""Custom augmentations and networks: named by a study, refused, and run."""
 
 import textwrap
 
@@ -6,21 +6,20 @@ import numpy as np
 import pytest
 from keras import ops
 
-from freeconv import augmentation, catalogue, extensions, models
-from freeconv.augmentation import augment
-from freeconv.config import parse_study
-from freeconv.engine import Condition, Evaluator, Trainer, on_device
 from freeconv.errors import InputError
-from freeconv.examples import perturbed_images
-from freeconv.fingerprints import evaluation_code, training_code
-from freeconv.models import build_model
+from freeconv.results.components import evaluation_code, training_code
+from freeconv.study import extensions, outputs
+from freeconv.study.config import parse_study
+from freeconv.training import augmentation, models
+from freeconv.training.augmentation import augment
+from freeconv.training.engine import Condition, Evaluator, Trainer, on_device
+from freeconv.training.example_images import perturbed_images
+from freeconv.training.models import build_model
 
 IMPORTS = """\
 import keras
 from keras import ops
-from freeconv import extensions
-from freeconv.layers import FreeConv2D
-from freeconv.models import Convolution, Network
+from freeconv import Convolution, FreeConv2D, Network, extensions
 """
 BRIGHTNESS = """
 @extensions.augmentation("brightness")
@@ -66,19 +65,24 @@ def write(tmp_path):
     return write
 
 
-def test_names_are_read_without_running_the_file(write, tmp_path):
-    path = write(BRIGHTNESS, TINY, BUILT, f"open({str(tmp_path / 'ran')!r}, 'w').close()")
-    extension = extensions.read(path)
-    assert extension.path == str(path)
-    assert extension.augmentations == ("brightness",)
-    assert extension.networks == ("tiny", "built")
-    assert extension.built == ("built",)
+def described(path, **names):
+    """The key `extension` of a study."""
+    keys = ("augmentations", "networks", "built_networks")
+    return {"file": str(path), **dict.fromkeys(keys, ()), **names}
+
+
+def test_a_study_is_read_without_running_the_file(write, tmp_path):
+    path = write(f"open({str(tmp_path / 'ran')!r}, 'w').close()")
+    extension = extensions.Extension.from_config(described(path, networks=["tiny"]))
+    assert extension == extensions.Extension(str(path), networks=("tiny",))
     assert not (tmp_path / "ran").exists()
 
 
 def test_a_file_runs_once(write, tmp_path):
     path = write(TINY, f"open({str(tmp_path / 'ran')!r}, 'a').write('.')")
-    assert extensions.load(path) == extensions.load(path) == extensions.read(path)
+    extensions.load(path)
+    extensions.load(path)
+    extensions.check_registered(extensions.Extension(str(path), networks=("tiny",)))
     assert (tmp_path / "ran").read_text() == "."
 
 
@@ -88,46 +92,52 @@ def test_a_path_needs_no_ending(write, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("code", "message"),
+    ("names", "message"),
     [
-        ("", "registers nothing; expected a function under"),
-        ("def f(:", r"line 6: not valid Python: "),
-        ("@extensions.network\ndef f(): pass", r'line 6: expected @extensions.network\("name"\)'),
-        ("@extensions.network(f'a')\ndef f(): pass", "line 6: expected .*, the name in quotes"),
-        ("@extensions.network(3)\ndef f(): pass", "line 6: 3 is not allowed as a name"),
-        ("@extensions.network('A b')\ndef f(): pass", "'A b' is not allowed as a name; .*lower"),
-        ("@extensions.network('mnist')\ndef f(): pass", "the name mnist is taken"),
-        ("@extensions.augmentation('noise')\ndef f(a, b, c): pass", "the name noise is taken"),
-        (TINY + TINY, "line 11: the name tiny is taken; choose another"),
+        ({"networks": ["tiny"]}, None),
+        ({"augmentations": ["brightness"], "built_networks": ["built"]}, None),
         (
-            "@extensions.augmentation('a')\ndef f(images, level): pass",
-            r"function f: has the parameters \(images, level\); expected \(images, level, gen",
+            {"networks": ["built"]},
+            r"extension\.networks: .*it's mine\.py registers no built of this kind; it registers "
+            "augmentations: brightness; networks: tiny; built_networks: built",
         ),
-        (
-            "@extensions.network('a')\ndef f(kind): pass",
-            r"\(kind\); expected \(\) or \(kind, input_shape, classes, layers\)",
-        ),
+        ({"augmentations": ["shear"]}, r"extension\.augmentations: .*registers no shear"),
     ],
 )
-def test_faults_are_named_before_anything_runs(write, code, message):
-    with pytest.raises(InputError, match=rf"(?s)^extension: .*it's mine\.py.*{message}"):
-        extensions.read(write(code))
+def test_a_file_registers_what_the_study_says(write, names, message):
+    path = write(BRIGHTNESS, TINY, BUILT)
+    extension = extensions.Extension.from_config(described(path, **names))
+    if message is None:
+        extensions.check_registered(extension)
+        return
+    with pytest.raises(InputError, match=message):
+        extensions.check_registered(extension)
+
+
+def test_names_of_a_study_are_its_own(write):
+    path = write(TINY)
+    with pytest.raises(InputError, match="the name noise is taken; choose another"):
+        extensions.Extension.from_config(described(path, augmentations=["noise"]))
+    with pytest.raises(InputError, match="the name a is taken; choose another"):
+        extensions.Extension.from_config(described(path, networks=["a"], built_networks=["a"]))
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"none\.py: No such file .*looked for from /"):
-        extensions.read(tmp_path / "none.py")
+    with pytest.raises(InputError, match=r"none\.py: no such file; .*looked for from /"):
+        extensions.Extension.from_config(described(tmp_path / "none.py"))
 
 
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        (TINY + "\nx = 1 / 0", "line 11: ZeroDivisionError: division by zero"),
-        (TINY + "\nimport nothing_of_this_name", "line 11: ModuleNotFoundError: .*nothing_of_this"),
+        (TINY + "\nx = 1 / 0", "line 9: ZeroDivisionError: division by zero"),
+        (TINY + "\nimport nothing_of_this_name", "line 9: ModuleNotFoundError: .*nothing_of_this"),
+        ("def f(:", r"mine\.py: SyntaxError: .*line 4"),
+        ("@extensions.network('A b')\ndef f(): pass", "'A b' is not allowed as a name; .*lower"),
+        (TINY + TINY, "the name tiny is taken; choose another"),
         (
-            "def network(name):\n    return lambda function: function\n"
-            "@network('tiny')\ndef f(): pass",
-            "does not register tiny when it runs",
+            "@extensions.network('a')\ndef f(kind): pass",
+            r"\(kind\); expected \(\) or \(kind, input_shape, classes, layers\)",
         ),
     ],
 )
@@ -304,7 +314,7 @@ def test_a_network_that_would_be_trained_in_another_way_is_refused(write, model,
 
 def test_sizes_must_be_a_network(write):
     extensions.load(write("@extensions.network('a')\ndef f(): return [3]"))
-    with pytest.raises(InputError, match=r"network a: gives list; expected a freeconv\.models"):
+    with pytest.raises(InputError, match=r"network a: gives list; expected a freeconv\.Network"):
         build_model("fcn", "a", (9, 9, 1), 3)
 
 
@@ -317,7 +327,8 @@ def test_built_networks_know_no_absent_connections(write):
 @pytest.fixture
 def config(read_config, write):
     config = read_config(".test/config/config.yaml")
-    config["extension"] = str(write(BRIGHTNESS, TINY, BUILT))
+    names = {"augmentations": ["brightness"], "networks": ["tiny"], "built_networks": ["built"]}
+    config["extension"] = {"file": str(write(BRIGHTNESS, TINY, BUILT)), **names}
     return config
 
 
@@ -329,18 +340,18 @@ def test_a_study_may_use_what_its_extension_brings(config, schema):
     assert {cell.augmentation for cell in study.cells()} == {"none", "translation", "brightness"}
     assert {study.settings_of(cell).network for cell in study.cells()} == {"tiny"}
     assert study.evaluation["brightness"] == (0.2,)
-    figures = catalogue.figures_of(study, "digits")
+    figures = outputs.figures_of(study, "digits")
     assert {"six_panels_fcn_brightness", "brightness_examples"} <= set(figures)
-    assert catalogue.figure("brightness_examples").title == "Examples of brightness"
-    assert "own_brightness" in catalogue.tables_of(study)
-    assert catalogue.table("own_brightness").needs.augmentation == "brightness"
+    assert outputs.figure("brightness_examples").title == "Examples of brightness"
+    assert "pooled_median/own_brightness" in outputs.tables_of(study)
+    assert outputs.table("pooled_median/own_brightness").needs.augmentation == "brightness"
 
 
 def test_an_extension_is_for_its_own_names_alone(config, schema):
     study = parse_study(config, schema)
     assert study.extension_for("translation", "mnist") is None
-    assert study.extension_for("translation", "tiny") == config["extension"]
-    assert study.extension_for("brightness") == config["extension"]
+    assert study.extension_for("translation", "tiny") == config["extension"]["file"]
+    assert study.extension_for("brightness") == config["extension"]["file"]
 
 
 def test_settings_of_other_cells_stay_as_they_were(config, schema):
@@ -361,8 +372,10 @@ def test_settings_of_other_cells_stay_as_they_were(config, schema):
         (("datasets", "digits", "network"), "huge", r'"huge" .*"cifar10", "tiny", "built"'),
         (("datasets", "digits", "layers"), 4, r"layers: 4 is not allowed; expected at most 3"),
         (("datasets", "digits", "network"), "built", "vcp: the network built of datasets.digits"),
-        (("extension",), 3, "extension: 3 is not allowed; expected text or null"),
-        (("extension",), "none.py", r"extension: none\.py: No such file"),
+        (("extension",), 3, "extension: 3 is not allowed; expected a mapping of keys to values"),
+        (("extension", "file"), "none.py", r"extension\.file: none\.py: no such file"),
+        (("extension", "networks"), ["A b"], r'networks\[0\]: "A b" is not allowed; .*lower-case'),
+        (("extension", "network"), ["tiny"], "unknown key .*did you mean networks"),
         (("extension",), None, r"augmentations\.brightness: unknown key"),
     ],
 )
@@ -412,7 +425,7 @@ def test_which_jobs_need_the_extension(config, schema):
     config["augmentations"]["brightness"] = [0.4]
     study = parse_study(config, schema)
     by_kind = {cell.augmentation: study.settings_of(cell) for cell in study.cells()}
-    path = config["extension"]
+    path = config["extension"]["file"]
     assert study.extension_of_training(by_kind["brightness"]) == path
     assert study.extension_of_training(by_kind["translation"]) is None
     assert study.extension_of_evaluation(by_kind["brightness"]) is None

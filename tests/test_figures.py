@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgba
 
-from freeconv import catalogue
-from freeconv.curves import level_colour, mean_over_folds
-from freeconv.figures import draw, save
-from freeconv.history import EXAMPLES_SCHEMA, METRICS, NETWORKS_SCHEMA, SHARING_SCHEMA
+from freeconv.analysis.sharing_degrees import SHARING_SCHEMA
+from freeconv.analysis.summary import mean_over_folds
+from freeconv.plots.figures import draw
+from freeconv.plots.style import level_colour, save
+from freeconv.results.schemas import EXAMPLES_SCHEMA, METRICS, NETWORKS_SCHEMA
+from freeconv.study import labels, outputs
 
 LEVELS = {"none": [0.0], "translation": [0.3, 0.9], "rotation": [0.5], "noise": [0.1, 0.2, 0.4]}
 PROBABILITIES = [0.5, 0.9]
@@ -38,7 +40,7 @@ def history(epochs=(4, 3), models=("cnn", "fcn"), levels=LEVELS, probabilities=P
 
 
 def evaluation(strengths=None):
-    strengths = strengths or dict.fromkeys(catalogue.AUGMENTATIONS, (0.1, 0.25))
+    strengths = strengths or dict.fromkeys(labels.AUGMENTATIONS, (0.1, 0.25))
     sweep = [("clean", 0.0), ("quadrant_swap", 0.0)]
     sweep += [(kind, strength) for kind in strengths for strength in strengths[kind]]
     best = select(history(), epoch=1)
@@ -50,7 +52,7 @@ def evaluation(strengths=None):
 def examples():
     """An image of random pixels for every perturbation; of odd height and in colour."""
     sweep = [("clean", 0.0), ("quadrant_swap", 0.0)]
-    sweep += [(kind, level) for kind in catalogue.AUGMENTATIONS for level in (0.99, 0.1, 0.5)]
+    sweep += [(kind, level) for kind in labels.AUGMENTATIONS for level in (0.99, 0.1, 0.5)]
     pixels = np.random.default_rng(2).integers(0, 256, (len(sweep), 5, 4, 3), np.uint8)
     rows = [("digits", *key, 5, 4, 3, p.tobytes()) for key, p in zip(sweep, pixels, strict=True)]
     return pd.DataFrame(rows, columns=EXAMPLES_SCHEMA.names)
@@ -96,7 +98,7 @@ def sharing_records():
 def frame_of(name):
     makers = {"history": history, "evaluation": evaluation, "examples": examples}
     makers |= {"networks": networks, "comparison": compared_numbers, "sharing": sharing_records}
-    return makers[catalogue.figure(name).frame]()
+    return makers[outputs.figure(name).frame]()
 
 
 def select(frame, **values):
@@ -144,7 +146,7 @@ def test_panels_lines_and_legend(name, panels, lines):
 
 
 def test_every_figure_of_the_catalogue_is_drawn():
-    for entry in catalogue.FIGURES:
+    for entry in outputs.FIGURES:
         assert draw(entry.name, frame_of(entry.name), "digits").axes
 
 
@@ -184,7 +186,7 @@ def test_panels_show_their_metric_and_network():
 def test_vcp_panels_show_their_metric():
     frame = history()
     metrics = ["accuracy", "val_accuracy"]
-    metrics += [f"val_{kind}" for kind in catalogue.AUGMENTATIONS]
+    metrics += [f"val_{kind}" for kind in labels.AUGMENTATIONS]
     figure = draw("vcp_curves", frame, "digits")
     for ax, metric in zip(figure.axes, metrics, strict=True):
         for line in ax.get_lines():
@@ -199,7 +201,7 @@ def test_six_panels_show_their_network_and_metric(model):
     figure = draw(f"six_panels_{model}_rotation", frame, "digits")
     assert figure.get_suptitle() == f"{model.upper()}, Digits"
     metrics = ["accuracy", "val_accuracy"]
-    metrics += [f"val_{kind}" for kind in catalogue.AUGMENTATIONS]
+    metrics += [f"val_{kind}" for kind in labels.AUGMENTATIONS]
     for ax, metric in zip(figure.axes, metrics, strict=True):
         assert [line.get_label() for line in ax.get_lines()] == ["0", "0.5"]
         for line in ax.get_lines():
@@ -345,7 +347,7 @@ def test_missing_distance_is_said():
     assert texts(draw("filter_distance_noise", frame, "digits")) == ["not in this study"]
 
 
-@pytest.mark.parametrize("name", [f.name for f in catalogue.FIGURES if f.frame == "history"])
+@pytest.mark.parametrize("name", [f.name for f in outputs.FIGURES if f.frame == "history"])
 def test_one_fold_one_level_one_epoch(name, tmp_path):
     frame = history(epochs=(1,), levels={"none": [0.0]}, probabilities=[0.5])
     figure = draw(name, frame, "digits")

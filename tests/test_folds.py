@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from conftest import run_script
 
-from freeconv.datasets import pack
+from freeconv.data.folds import METHODS, assign_folds, check_batch, check_folds, fold_table, split
+from freeconv.data.formats import pack
 from freeconv.errors import InputError
-from freeconv.folds import METHODS, assign_folds, check_batch, check_folds, fold_table, split
 
 LABELS = np.random.default_rng(0).integers(0, 4, 103)
 
@@ -171,7 +171,7 @@ class TestScript:
         np.save(folder / "mine.npy", pack(images, np.array(labels)))
         made = ["--count", count, "--method", method, "--seed", 0, "--source", "x"]
         paths = ["--data", folder / "mine.npy", "--output", folder / "folds.parquet"]
-        return run_script("folds", *made, *paths, *words)
+        return run_script("data", "folds", *made, *paths, *words)
 
     def test_warnings_are_seen_and_logged(self, tmp_path):
         run = self.run(tmp_path, [0, 1] * 10 + [2], count=3)

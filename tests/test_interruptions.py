@@ -4,7 +4,6 @@ import os
 import re
 import resource
 import runpy
-import shlex
 import shutil
 import signal
 import subprocess
@@ -15,14 +14,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import as_settings
 from test_training import SETTINGS
 
-from freeconv.arguments import format_arguments
-from freeconv.datasets import digits, pack
-from freeconv.files import write_parquet
-from freeconv.folds import assign_folds, fold_table
-from freeconv.history import FOLDS_SCHEMA
-from freeconv.models import load_model
+from freeconv.data.folds import FOLDS_SCHEMA, assign_folds, fold_table
+from freeconv.data.formats import digits, pack
+from freeconv.io import write_parquet
+from freeconv.training.models import load_model
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +41,7 @@ def start_training(root, given):
     """Start to train a cell of 60 epochs into a folder."""
 
     def start(folder, *words):
-        command = [sys.executable, root / "scripts/train.py", *shlex.split(format_arguments(LONG))]
+        command = [sys.executable, root / "scripts/train.py", *as_settings(LONG)]
         command += [*given, "--device", "cpu", "--history", folder / "history.parquet"]
         command += ["--model-file", folder / "model.keras"]
         command += ["--checkpoint", folder / "checkpoint.npz", *words]
@@ -157,7 +155,7 @@ def run_script(root):
     def run(name, *words):
         with pytest.MonkeyPatch.context() as patch:
             # This process computes already: its device cannot be chosen again.
-            patch.setattr("freeconv.devices.use_device", lambda *_: "cpu")
+            patch.setattr("freeconv.training.devices.use_device", lambda *_: "cpu")
             patch.setattr(sys, "argv", [name, *map(str, words)])
             try:
                 runpy.run_path(str(root / f"scripts/{name}.py"), run_name="__main__")
@@ -168,7 +166,7 @@ def run_script(root):
     return run
 
 
-SHORT = shlex.split(format_arguments(replace(SETTINGS, kind="cnn", epochs=1)))
+SHORT = as_settings(replace(SETTINGS, kind="cnn", epochs=1))
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +174,8 @@ def cell(given, run_script, tmp_path_factory):
     """The folder of a cell that was trained and evaluated."""
     folder = tmp_path_factory.mktemp("cell")
     files = ["--history", folder / "history.parquet", "--model-file", folder / "model.keras"]
-    evaluation = ["--seed", 1, "--output", folder / "evaluation.parquet"]
+    request = ["--settings", '{"seed": 1, "strengths": {}}']
+    evaluation = [*request, "--output", folder / "evaluation.parquet"]
     assert run_script("train", *SHORT, *given, *files) is None
     assert run_script("evaluate", *given, *files, *evaluation) is None
     return folder
@@ -188,20 +187,23 @@ def writing(given, cell):
     frames = ["history", "evaluation", "settings", "provenance", "summary"]
     figure = ["--figure", "quadrant_swap", "--dataset", "digits"]
     return {
-        "prepare": (["--format", "digits"], {"--output": ["digits.npy"]}),
+        "data": (["prepare", "--format", "digits"], {"--output": ["digits.npy"]}),
         "train": (
             [*SHORT, *given, "--checkpoint-seconds", 0],
             {"--model-file": ["model.keras"], "--history": ["history.parquet"]},
         ),
-        "aggregate": (["--cells", cell], {f"--{name}": [f"{name}.parquet"] for name in frames}),
-        "figure": (
-            [*figure, "--frame", cell / "history.parquet"],
+        "analyse": (
+            ["aggregate", "--cells", cell],
+            {f"--{name}": [f"{name}.parquet"] for name in frames},
+        ),
+        "draw": (
+            ["figure", *figure, "--frame", cell / "history.parquet"],
             {"--output": ["a.png", "a.svg"]},
         ),
     }
 
 
-@pytest.mark.parametrize("script", ["prepare", "train", "aggregate", "figure"])
+@pytest.mark.parametrize("script", ["data", "train", "analyse", "draw"])
 @pytest.mark.parametrize(
     ("obstacle", "place", "words"),
     [

@@ -79,16 +79,16 @@ def test_backends_measure_alike(both, name):
 
 CELL = """
 import sys
-from freeconv.devices import use_device
+from freeconv.training.devices import use_device
 device = use_device("cpu", 1, "jax")
 
-from freeconv.datasets import digits
-from freeconv.evaluation import evaluate_model, sweep_conditions
-from freeconv.models import load_model
-from freeconv.fingerprints import training_code
-from freeconv.provenance import describe_run
-from freeconv.splits import Split, Splits
-from freeconv.training import train_cell
+from freeconv.data.formats import digits
+from freeconv.training.evaluate import evaluate_model, sweep_conditions
+from freeconv.training.models import load_model
+from freeconv.results.components import training_code
+from freeconv.results.provenance import describe_run
+from freeconv.data.folds import Split, Splits
+from freeconv.training.train import train_cell
 from test_training import SETTINGS
 
 images, labels = digits()

@@ -11,9 +11,9 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
+from freeconv.data.image_folder import read_folder
+from freeconv.data.local_files import local_digest
 from freeconv.errors import InputError
-from freeconv.local_files import local_digest
-from freeconv.pictures import read_folder
 
 
 def save(path, value):
@@ -143,7 +143,7 @@ def test_names_in_an_ascii_locale(folder):
     """Names of files are digested; one in the configuration is refused in a line."""
     (folder / "b").rename(folder / "été")
     code = (
-        "import sys; from freeconv.local_files import local_digest as d; from freeconv.errors "
+        "import sys; from freeconv.data.local_files import local_digest as d; from freeconv.errors "
         "import InputError\nsource = {'format': 'folder', 'path': sys.argv[1]}\nprint(d(source))\n"
         "try: d(source | {'path': 'b\\xe9b\\xe9'})\nexcept InputError as error: print(error)"
     )

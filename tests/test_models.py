@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from freeconv.layers import ConnectionMask, FreeConv2D
-from freeconv.models import NETWORKS, Convolution, Network, build_model, first_free_layer
+from freeconv.training.models import NETWORKS, Convolution, Network, build_model, first_free_layer
 
 INPUTS = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
 OUTPUTS = {

@@ -7,11 +7,10 @@ import pytest
 from reading import Page
 from test_conclusions import cell, settings
 
-from freeconv.comparison import compare
-from freeconv.conclusions import STATEMENTS, conclude
-from freeconv.history import PROVENANCE_SCHEMA
-from freeconv.overview import Background, Records, render_overview
-from freeconv.provenance import SOFTWARE, flatten_run
+from freeconv.analysis.comparison import compare
+from freeconv.analysis.conclusions import STATEMENTS, conclude
+from freeconv.report.overview import Background, Records, render_overview
+from freeconv.results.provenance import PROVENANCE_SCHEMA, SOFTWARE, flatten_run
 
 BACKGROUND = Background("try", 7, "cell", 5, "contiguous")
 

@@ -26,7 +26,7 @@ import freeconv
 assert not {"keras", "numpy", "tensorflow"} & set(sys.modules)
 count = 0
 for module in walk_packages(freeconv.__path__, "freeconv."):
-    if module.name != "freeconv.engine.jax":  # is for another backend
+    if module.name != "freeconv.training.engine.jax":  # is for another backend
         import_module(module.name)
         count += 1
 for name in freeconv.__all__:

@@ -1,6 +1,5 @@
 """Counts and times left by hand, and what the workflow says of a study while it runs."""
 
-import base64
 import os
 import re
 import shutil
@@ -14,9 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from freeconv.files import write_parquet
-from freeconv.history import HISTORY_SCHEMA
-from freeconv.progress import (
+from freeconv.io import write_parquet
+from freeconv.results.progress import (
     Job,
     TimeLeft,
     describe_progress,
@@ -27,7 +25,8 @@ from freeconv.progress import (
     time_left,
     word_of_cell,
 )
-from freeconv.validity import MISSING, STALE, VALID, State
+from freeconv.results.schemas import HISTORY_SCHEMA
+from freeconv.results.staleness import MISSING, STALE, VALID, State
 
 FCN = ("training", "mnist", "fcn")
 CNN = ("training", "mnist", "cnn")
@@ -219,21 +218,17 @@ def test_status_of_a_running_study(status, root, tmp_path):
     assert "5 cells: 0 done, 0 running, 0 stale, 5 missing" in status(tmp_path)
 
 
-def test_what_a_killed_run_left_is_not_running_in_the_next(status, tmp_path):
-    """Snakemake's note of a start that is older than its lock is of an earlier run."""
-    cell = "digits/cnn/none-0/vcp-0/fold-1"
-    history = f"results/smoke/cells/{cell}/history.parquet"
-    status(tmp_path)
-    notes = tmp_path / ".snakemake"
-    (notes / "locks").mkdir(exist_ok=True)
-    lock = notes / "locks/0.output.lock"
-    lock.write_text(f"{history}\n")
-    note = notes / "incomplete" / base64.urlsafe_b64encode(history.encode()).decode()
-    note.write_text('{"external_jobid": null}')
-    counted = []
-    for started in (100, 300):
-        os.utime(note, (started, started))
-        os.utime(lock, (200, 200))
-        counted.append(status(tmp_path))
-    assert "5 cells: 0 done, 0 running, 0 stale, 5 missing" in counted[0]
-    assert "5 cells: 0 done, 1 running, 0 stale, 4 missing" in counted[1]
+def test_what_a_killed_job_left_is_not_running(status, tmp_path):
+    """Its mark stays, but nobody holds it."""
+    history = tmp_path / "results/smoke/cells/digits/cnn/none-0/vcp-0/fold-1/history.parquet"
+    code = f"from freeconv.io import *; m = marked_as_running({str(history)!r}); m.__enter__()\n"
+    code += "print(flush=True); import time; time.sleep(600)"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as job:
+        job.stdout.readline()
+        counted = [status(tmp_path)]
+        job.kill()
+    assert (history.parent / ".history.running").exists()
+    counted.append(status(tmp_path))
+    assert "5 cells: 0 done, 1 running, 0 stale, 4 missing" in counted[0]
+    assert "5 cells: 0 done, 0 running, 0 stale, 5 missing" in counted[1]

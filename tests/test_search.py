@@ -7,11 +7,10 @@ import pandas as pd
 import pytest
 from reading import Page
 
+from freeconv.analysis.search import SEARCH_SCHEMA, search_records
 from freeconv.errors import InputError
-from freeconv.files import read_parquet, write_parquet
-from freeconv.history import SEARCH_SCHEMA
-from freeconv.search import search_records
-from freeconv.tables import render_search
+from freeconv.io import read_parquet, write_parquet
+from freeconv.report.render import render
 
 NAN, INF = math.nan, math.inf
 
@@ -105,7 +104,7 @@ def test_records_survive_parquet(tmp_path):
 
 
 def test_csv_has_every_trial():
-    rows = list(csv.DictReader(render_search(grid(), "csv").splitlines()))
+    rows = list(csv.DictReader(render("search", grid(), "csv").splitlines()))
     assert list(rows[0]) == SEARCH_SCHEMA.names
     assert len(rows) == 10
     assert [row["best_epoch"] for row in rows[:4]] == ["1", "1", "1", ""]
@@ -113,7 +112,7 @@ def test_csv_has_every_trial():
 
 
 def test_markdown_shows_every_trial():
-    lines = render_search(grid(), "md").splitlines()
+    lines = render("search", grid(), "md").splitlines()
     assert "Table A.1" in lines[0]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
     assert cells[0] == [
@@ -136,8 +135,8 @@ def test_markdown_shows_every_trial():
 
 
 def test_latex_shows_every_trial():
-    text = render_search(grid(), "tex")
-    assert text.startswith("% Needs \\usepackage{booktabs}.\n")
+    text = render("search", grid(), "tex")
+    assert text.startswith("% Needs the package booktabs.\n")
     assert text.count("{") == text.count("}")
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert len(rows) == 6
@@ -147,7 +146,7 @@ def test_latex_shows_every_trial():
 
 
 def test_one_network_of_a_data_set_that_the_paper_lacks():
-    text = render_search(grid().query("dataset == 'my_data' and model == 'fcn'"), "md")
+    text = render("search", grid().query("dataset == 'my_data' and model == 'fcn'"), "md")
     head, *_ = [line for line in text.splitlines() if line.startswith("|")]
     assert "CNN" not in head
     assert "Paper" not in head
@@ -155,15 +154,15 @@ def test_one_network_of_a_data_set_that_the_paper_lacks():
 
 def test_an_unknown_format_is_refused():
     with pytest.raises(InputError, match=r"one of csv, md, tex, html\. Received: 'pdf'"):
-        render_search(grid(), "pdf")
+        render("search", grid(), "pdf")
 
 
 def test_the_page_marks_the_same_trials_as_the_other_formats():
-    page = Page(render_search(grid(), "html"))
+    page = Page(render("search", grid(), "html"))
     (table,) = page.tables.values()
-    markdown = render_search(grid(), "md").splitlines()
+    markdown = render("search", grid(), "md").splitlines()
     rows = [line.strip("|").split("|") for line in markdown if line.startswith("|")]
     cells = [[text.strip() for text in row] for row in (rows[0], *rows[2:])]
     assert table == [[text.strip("*") for text in row] for row in cells]
-    html = render_search(grid(), "html")
+    html = render("search", grid(), "html")
     assert html.count("<strong>") == sum(text.startswith("**") for row in cells for text in row)

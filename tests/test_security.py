@@ -10,14 +10,14 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from freeconv.datasets import open_dataset
+from freeconv.data.formats import open_dataset
 
 SOURCES = sorted(
     path for folder in ("src", "scripts", "benchmarks") for path in (ROOT / folder).glob("**/*.py")
 )
 RULES = [
     *(ROOT / "Snakefile", ROOT / "workflow/Snakefile"),
-    *sorted(ROOT.glob("workflow/rules/*.smk")),
+    *sorted(ROOT.glob("workflow/rules/**/*.smk")),
 ]
 
 # Modules, and functions by the last part of their name, that run or load what they are given.
@@ -98,19 +98,17 @@ def test_every_value_in_a_command_is_quoted(path):
 
 
 def test_what_is_quoted_elsewhere_goes_through_shlex():
-    text = (ROOT / "workflow/rules/common.smk").read_text("utf-8")
+    text = "\n\n".join(path.read_text("utf-8") for path in RULES)
     functions = dict(re.findall(r"^def (\w+)\(.*\n((?: .*\n|\n)+)", text, re.MULTILINE))
     for name in (
-        *("fold_settings", "network_settings", "format_of_images", "files_of_images"),
-        *("download_content", "download_addresses", "overview_settings", "extension_argument"),
-        "model_no_longer_needed",
+        *("fold_settings", "format_of_images", "files_of_images", "extension_argument"),
+        *("download_content", "download_addresses", "model_no_longer_needed"),
     ):
         assert re.search(r"return shlex\.(join|quote)\(", functions[name]), name
     for name in ("cell_settings", "trial_settings"):
         assert "return training_settings(" in functions[name]
-    assert 'return f"{format_arguments(settings)} {extension}"' in functions["training_settings"]
-    assert 'return f"{shlex.join(words)} {extension}"' in functions["evaluation_settings"]
     for name in ("training_settings", "evaluation_settings"):
+        assert re.search(r'return f"--settings {shlex.quote\(.*\)} {extension}"', functions[name])
         assert "extension = extension_argument(" in functions[name]
     assert "return extension_argument(" in functions["extension_input"]
 
@@ -172,10 +170,9 @@ def test_paths_reach_scripts_as_they_are(snakemake, tmp_path, study):
 
 
 def test_an_extension_of_any_name_reaches_a_job(snakemake, tmp_path, study):
-    study["extension"] = f"{EVIL[0]}.py"
-    (tmp_path / study["extension"]).write_text(
-        "from freeconv import extensions\n"
-        "from freeconv.models import Convolution, Network\n"
+    study["extension"] = {"file": f"{EVIL[0]}.py", "networks": ["tiny"]}
+    (tmp_path / study["extension"]["file"]).write_text(
+        "from freeconv import Convolution, Network, extensions\n"
         "@extensions.network('tiny')\n"
         "def tiny(): return Network((Convolution(3, 2, 2),), 2)\n"
     )

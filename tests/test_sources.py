@@ -2,9 +2,9 @@
 
 import pytest
 
+from freeconv.data.sources import check_source, files_of
 from freeconv.errors import InputError
-from freeconv.sources import check_source, files_of
-from freeconv.study import Study
+from freeconv.study.grid import Study
 
 DIGEST = "0" * 64
 DOWNLOADED = {"name": "images.zip", "sha256": DIGEST}

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 PROJECT = ("Snakefile", "config", "envs", "profiles", "scripts", "src", "workflow")
-LAYERS = "src/freeconv/layers/base.py"
+LAYERS = "src/freeconv/layers/base_free_conv.py"
 # Snakemake's own options, by which more counts than here.
 ANY_PROFILE = ("--workflow-profile", "none")
 
@@ -112,8 +112,8 @@ def test_what_changes_no_number_makes_nothing_stale(project, planned):
     """A comment, a docstring, a colour, the other backend, the text of a rule, a mirror."""
     change(project, LAYERS, "\nimport math", "\n# A word.\nimport math")
     change(project, LAYERS, '"""Makes the', '"""It makes the')
-    change(project, "src/freeconv/figures.py", "#D55E00", "#D55E01")
-    change(project, "src/freeconv/engine/jax.py", "\nimport ", "\nimport os\nimport ")
+    change(project, "src/freeconv/plots/style.py", "#D55E00", "#D55E01")
+    change(project, "src/freeconv/training/engine/jax.py", "\nimport ", "\nimport os\nimport ")
     change(project, "workflow/rules/train.smk", "--threads {threads}", "--threads  {threads}")
     configure(project, mirror="http://localhost:1")
     assert planned() == (0, 0)
@@ -168,11 +168,11 @@ STALE = {
         3,
     ),
     "how the filter distance is computed": (
-        lambda p: change(p, "src/freeconv/distances.py", "return ", "return 2 * "),
+        lambda p: change(p, "src/freeconv/layers/filter_distances.py", "return ", "return 2 * "),
         2,
     ),
     "how an epoch is trained": (
-        lambda p: change(p, "src/freeconv/engine/tensorflow.py", "0.999", "0.99"),
+        lambda p: change(p, "src/freeconv/training/engine/tensorflow.py", "0.999", "0.99"),
         5,
     ),
     "a truncated history": (

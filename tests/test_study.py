@@ -4,7 +4,8 @@ from itertools import product
 import pytest
 
 from freeconv.errors import InputError
-from freeconv.study import KINDS, Cell, Study, Trial, degree_of_sharing
+from freeconv.study.grid import Study
+from freeconv.study.settings import KINDS, Cell, Trial, sharing_of
 
 
 @pytest.fixture
@@ -140,11 +141,11 @@ def test_what_the_networks_of_a_study_differ_in(config, varied):
 
 @pytest.mark.parametrize(("text", "degree"), [("1", 1), ("12", 12), ("all", "all")])
 def test_degrees_of_sharing_as_settings_hold_them(text, degree):
-    assert degree_of_sharing(text) == degree
+    assert sharing_of(text) == degree
 
 
 def test_kinds_are_those_of_the_library():
-    from freeconv import models
+    from freeconv.training import models
 
     assert models.KINDS == KINDS
 

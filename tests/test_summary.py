@@ -4,9 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from freeconv.history import METRICS
-from freeconv.selection import best_epoch
-from freeconv.summary import (
+from freeconv.analysis.summary import (
     CELL,
     accuracies,
     best_epochs,
@@ -14,6 +12,8 @@ from freeconv.summary import (
     summarise,
     variable_connections,
 )
+from freeconv.results.best_epoch import best_epoch
+from freeconv.results.schemas import METRICS
 
 CNN = {"dataset": "mnist", "model": "cnn", "augmentation": "none", "level": 0.0, "vcp": 0.0}
 FCN = CNN | {"model": "fcn", "augmentation": "translation", "level": 0.3}

@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 from reading import Page
 
-from freeconv.history import NETWORKS_SCHEMA
-from freeconv.tables import best, render, render_architectures, table
+from freeconv.report.render import render
+from freeconv.report.tables import best, values_of
+from freeconv.results.schemas import NETWORKS_SCHEMA
+from freeconv.study import outputs
 
 COLUMNS = ["dataset", "model", "augmentation", "level", "val_accuracy", "val_translation"]
 ROWS = [
@@ -37,7 +39,7 @@ def summary():
 
 
 def test_translation_table(summary):
-    values = table("translation_mnist", summary, "pooled_median")
+    values = values_of(summary, outputs.table("pooled_median/translation_mnist"))
     assert list(values.index) == [0.0, 0.1, 0.3]
     assert list(values.columns) == [
         ("mnist", metric, model)
@@ -49,7 +51,7 @@ def test_translation_table(summary):
 
 
 def test_unaugmented_row_is_shared_and_gaps_are_missing(summary):
-    values = table("noise", summary, "pooled_median")
+    values = values_of(summary, outputs.table("pooled_median/noise"))
     assert list(values.columns.unique("dataset")) == ["mnist", "my_data"]
     assert values.loc[0.0, ("mnist", "val_accuracy", "cnn")] == 0.97
     assert values.loc[0.3, ("my_data", "val_accuracy", "fcn")] == 0.7
@@ -57,12 +59,12 @@ def test_unaugmented_row_is_shared_and_gaps_are_missing(summary):
 
 
 def test_statistics_are_kept_apart(summary):
-    values = table("translation_mnist", summary, "best_median")
+    values = values_of(summary, outputs.table("best_median/translation_mnist"))
     assert (values["mnist", "val_accuracy"] == 0).all(axis=None)
 
 
 def test_best_by_hand(summary):
-    marks = best(table("translation_mnist", summary, "pooled_median"))
+    marks = best(values_of(summary, outputs.table("pooled_median/translation_mnist")))
     assert list(marks["mnist", "val_accuracy", "cnn"]) == [False, True, False]
     assert list(marks["mnist", "val_accuracy", "fcn"]) == [False, True, True]  # equal as shown
     assert list(marks["mnist", "val_translation", "fcn"]) == [False, True, False]
@@ -76,8 +78,8 @@ def test_missing_is_never_best():
 
 @pytest.mark.parametrize("name", ["translation_mnist", "noise"])
 def test_csv_parses_back_exactly(summary, name):
-    values = table(name, summary, "pooled_median")
-    text = render(name, summary, "pooled_median", "csv")
+    values = values_of(summary, outputs.table(f"pooled_median/{name}"))
+    text = render(f"pooled_median/{name}", summary, "csv")
     head, *rows = csv.reader(text.splitlines())
     assert head == ["level", *("_".join(column) for column in values.columns)]
     parsed = [[float(cell or "nan") for cell in row] for row in rows]
@@ -85,7 +87,7 @@ def test_csv_parses_back_exactly(summary, name):
 
 
 def test_markdown(summary):
-    lines = render("noise", summary, "pooled_median", "md").splitlines()
+    lines = render("pooled_median/noise", summary, "md").splitlines()
     assert "Table B.2" in lines[0]
     assert "the median over all epochs" in lines[0]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
@@ -101,38 +103,38 @@ def test_markdown(summary):
 
 def test_html_is_what_markdown_says(summary):
     """The same texts, the same of them bold, and the CSV to download."""
-    html = render("noise", summary, "pooled_median", "html")
-    lines = render("noise", summary, "pooled_median", "md").splitlines()
+    html = render("pooled_median/noise", summary, "html")
+    lines = render("pooled_median/noise", summary, "md").splitlines()
     marked = Page(html.replace("<strong>", "**").replace("</strong>", "**"))
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
     assert marked.tables[0] == [cells[0], *cells[2:]]
     assert lines[0] in marked.text
     (link,) = [value for tag, value in marked.links if tag == "a"]
     data = base64.b64decode(link.split(",", 1)[1]).decode()
-    assert data == render("noise", summary, "pooled_median", "csv")
+    assert data == render("pooled_median/noise", summary, "csv")
 
 
 def test_html_escapes_and_aligns(summary):
     summary["dataset"] = summary["dataset"].replace("my_data", "<i>&")
-    html = render("noise", summary, "pooled_median", "html")
+    html = render("pooled_median/noise", summary, "html")
     assert "&lt;i&gt;&amp;, Validation accuracy, CNN" in html
     assert html.count('<td class="number">') == html.count("<td") == 2 * 9
 
 
 def test_architectures_in_html():
-    page = Page(render_architectures(networks(), "html"))
+    page = Page(render("architectures", networks(), "html"))
     assert page.tables[0][0] == ["Data set", "CNN", "CNN parameters", "FCN", "FCN parameters"]
     assert page.tables[0][5] == ["", "All layers", "2,108,746", "All layers", "2,162,506"]
 
 
 @pytest.mark.parametrize("name", ["translation_mnist", "translation_my_data", "noise"])
 def test_latex_structure(summary, name):
-    text = render(name, summary, "pooled_median", "tex")
+    text = render(f"pooled_median/{name}", summary, "tex")
     assert text.count("{") == text.count("}")
     assert re.findall(r"\\begin\{(\w+)\}", text) == re.findall(r"\\end\{(\w+)\}", text)[::-1]
     columns = len(re.search(r"\\begin\{tabular\}\{(r+)\}", text).group(1))
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
-    values = table(name, summary, "pooled_median")
+    values = values_of(summary, outputs.table(f"pooled_median/{name}"))
     assert columns == 1 + values.shape[1]
     assert len(rows) == len(values) + (2 if "translation" in name else 3)
     for row in rows:
@@ -144,29 +146,33 @@ def test_latex_structure(summary, name):
 
 
 def test_latex_rows(summary):
-    text = render("translation_mnist", summary, "pooled_median", "tex")
+    text = render("pooled_median/translation_mnist", summary, "tex")
     assert r"Level & CNN & FCN & CNN & FCN & CNN & FCN \\" in text
     assert r"\cmidrule(lr){2-3} \cmidrule(lr){4-5} \cmidrule(lr){6-7}" in text
     expected = r"0.10 & \textbf{0.49500} & \textbf{0.49000} & \textbf{0.99000} & \textbf{0.98000}"
     assert expected in text
-    noise = render("noise", summary, "pooled_median", "tex")
+    noise = render("pooled_median/noise", summary, "tex")
     assert r"0.30 & 0.95000 & --- & 0.20000 & ---" in noise
     assert r"{my\_data}" in noise
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("name", "file_format", "message"),
     [
-        (("tables", "pooled_median", "csv"), "`name` must be one of.*Received: 'tables'"),
-        (("noise", "median", "csv"), "`statistic` must be one of.*Received: 'median'"),
-        (("noise", "pooled_median", "pdf"), "`file_format` must be one of.*Received: 'pdf'"),
-        (("translation_cifar10", "pooled_median", "csv"), "no row for table 'translation_cifar10'"),
+        ("pooled_median/tables", "csv", "`name` must be one of.*Received: 'pooled_median/tables'"),
+        ("median/noise", "csv", "`name` must be one of.*pooled_median.*Received: 'median/noise'"),
+        ("noise", "csv", "`name` must be one of.*Received: 'noise'"),
+        ("pooled_median/noise", "pdf", "one of csv, md, tex, html. Received: 'pdf'"),
+        (
+            "pooled_median/translation_cifar10",
+            "csv",
+            "no row for table 'translation_cifar10', statistic 'pooled_median'",
+        ),
     ],
 )
-def test_wrong_arguments_are_named(summary, arguments, message):
-    name, *others = arguments
+def test_wrong_arguments_are_named(summary, name, file_format, message):
     with pytest.raises(ValueError, match=message):
-        render(name, summary, *others)
+        render(name, summary, file_format)
 
 
 def networks():
@@ -189,7 +195,7 @@ def networks():
 
 
 def test_architectures_in_markdown():
-    lines = render_architectures(networks(), "md").splitlines()
+    lines = render("architectures", networks(), "md").splitlines()
     assert "Table A.2" in lines[0]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
     assert cells[0] == ["Data set", "CNN", "CNN parameters", "FCN", "FCN parameters"]
@@ -207,17 +213,17 @@ def test_architectures_in_markdown():
 
 def test_architectures_of_one_network_and_as_data():
     cnn = networks().query("model == 'cnn'")
-    assert "| Data set   | CNN " in render_architectures(cnn, "md")
-    assert "FCN" not in render_architectures(cnn, "md")
-    parsed = list(csv.DictReader(render_architectures(networks(), "csv").splitlines()))
+    assert "| Data set   | CNN " in render("architectures", cnn, "md")
+    assert "FCN" not in render("architectures", cnn, "md")
+    parsed = list(csv.DictReader(render("architectures", networks(), "csv").splitlines()))
     assert len(parsed) == 16
     assert parsed[1]["kind"] == "free_convolution"
     assert parsed[1]["parameters"] == "54080"
 
 
 def test_architectures_in_latex():
-    text = render_architectures(networks(), "tex")
-    assert text.startswith("% Needs \\usepackage{booktabs}.\n")
+    text = render("architectures", networks(), "tex")
+    assert text.startswith("% Needs the package booktabs.\n")
     assert text.count("{") == text.count("}")
     assert r"& Convolutional (3 $\times$ 3, 32, 2) & 320 &" in text
     assert r"my\_data" in text
@@ -227,4 +233,4 @@ def test_architectures_in_latex():
 
 def test_unknown_format_of_architectures_is_refused():
     with pytest.raises(ValueError, match=r"one of csv, md, tex, html\. Received: 'pdf'"):
-        render_architectures(networks(), "pdf")
+        render("architectures", networks(), "pdf")

@@ -9,16 +9,16 @@ import pandas as pd
 import pytest
 import scipy.ndimage
 
-from freeconv.checkpoint import Checkpoint
-from freeconv.datasets import digits
+from freeconv.data.folds import Split, Splits
+from freeconv.data.formats import digits
 from freeconv.errors import InputError
-from freeconv.evaluation import evaluate_model, sweep_conditions
-from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA, METRICS
-from freeconv.models import build_model
-from freeconv.selection import best_epoch
-from freeconv.splits import Split, Splits
-from freeconv.study import CellSettings
-from freeconv.training import train_cell
+from freeconv.results.best_epoch import best_epoch
+from freeconv.results.schemas import EVALUATION_SCHEMA, HISTORY_SCHEMA, METRICS
+from freeconv.study.settings import CellSettings
+from freeconv.training.checkpoint import Checkpoint
+from freeconv.training.evaluate import evaluate_model, sweep_conditions
+from freeconv.training.models import build_model
+from freeconv.training.train import train_cell
 
 SETTINGS = CellSettings(
     dataset="digits",

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -11,13 +10,14 @@ import sys
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT, run_script
+from conftest import ROOT, as_settings, run_script
 
-from freeconv.arguments import format_arguments, format_value
-from freeconv.catalogue import STATISTICS, figures_of, tables_of
-from freeconv.files import read_metadata
-from freeconv.history import EVALUATION_SCHEMA, HISTORY_SCHEMA, PROVENANCE_SCHEMA
-from freeconv.tables import FORMATS
+from freeconv.io import read_metadata
+from freeconv.report.render import FORMATS
+from freeconv.results.provenance import PROVENANCE_SCHEMA
+from freeconv.results.schemas import EVALUATION_SCHEMA, HISTORY_SCHEMA
+from freeconv.study.outputs import figures_of, tables_of
+from freeconv.study.settings import format_value
 
 CELLS = [
     "cnn/none-0/vcp-0",
@@ -96,10 +96,9 @@ def test_evaluation_agrees_with_the_history(results):
 
 
 def test_tables_and_figures_are_there(results, study):
-    for statistic in STATISTICS:
-        for table in tables_of(study):
-            for suffix in FORMATS:
-                assert (results / f"tables/{statistic}/{table}.{suffix}").stat().st_size > 0
+    for table in tables_of(study):
+        for suffix in FORMATS:
+            assert (results / f"tables/{table}.{suffix}").stat().st_size > 0
     for figure in figures_of(study, "digits"):
         png = results / f"figures/digits/{figure}.png"
         assert png.read_bytes().startswith(b"\x89PNG")
@@ -174,8 +173,7 @@ def train_by_hand(root, smoke, results, tmp_path):
     """Run the training script on its own, in an empty folder."""
 
     def train(settings, device):
-        command = [sys.executable, root / "scripts/train.py"]
-        command += shlex.split(format_arguments(settings))
+        command = [sys.executable, root / "scripts/train.py", *as_settings(settings)]
         command += ["--data", smoke / "data/digits.npy"]
         command += ["--folds", results / "folds/digits.parquet", "--device", device]
         command += ["--history", "history.parquet", "--model-file", "model.keras"]
@@ -319,3 +317,7 @@ def test_scripts_explain_themselves(script):
     run = run_script(script, "--help")
     assert run.returncode == 0, run.stderr
     assert "usage:" in run.stdout
+    for command in re.findall(r"^    (\w+) {2,}\w", run.stdout, re.MULTILINE):
+        explained = run_script(script, command, "--help")
+        assert explained.returncode == 0, explained.stderr
+        assert f"{script}.py {command}" in explained.stdout

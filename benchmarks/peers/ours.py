@@ -5,7 +5,7 @@ import numpy as np
 
 def set_up(threads):
     """Choose the device as a training job does."""
-    from freeconv.devices import use_device
+    from freeconv.training.devices import use_device
 
     use_device("cpu", threads, "tensorflow")
 
@@ -63,7 +63,7 @@ def _model(stack, kind):
     import keras
 
     from freeconv.layers import FreeConv2D
-    from freeconv.models import build_model
+    from freeconv.training.models import build_model
 
     if stack.is_network:
         rows, columns, channels = stack.images().shape[1:]

@@ -1,4 +1,4 @@
-# Data sets: their files as published, and one array each.
+# Data sets: their files as published, one array each, and the folds of its images.
 
 
 rule download:
@@ -15,7 +15,7 @@ rule download:
         content=download_content,
         addresses=download_addresses,
     shell:
-        'python "$FREECONV/scripts/download.py" {params.content} {params.addresses} '
+        'python "$FREECONV/scripts/data.py" download {params.content} {params.addresses} '
         "--output {output:q} 2> {log:q}"
 
 
@@ -33,5 +33,22 @@ rule prepare:
         files=files_of_images,
         content=content_of_files,
     shell:
-        'python "$FREECONV/scripts/prepare.py" {params.format} {params.files} '
+        'python "$FREECONV/scripts/data.py" prepare {params.format} {params.files} '
         "--output {output:q} 2> {log:q}"
+
+
+rule folds:
+    input:
+        "data/{dataset}.npy",
+    output:
+        FOLDS,
+    log:
+        "logs/{study}/folds/{dataset}.log",
+    conda:
+        "../../envs/data.yaml"
+    params:
+        settings=fold_settings,
+        local=local_files_of_folds,
+    shell:
+        'python "$FREECONV/scripts/data.py" folds {params.settings} --data {input:q} '
+        "--local={params.local:q} --output {output:q} 2> {log:q}"

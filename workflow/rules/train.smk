@@ -1,4 +1,4 @@
-# One job a cell: the history of its epochs, and its best epoch's model.
+# One training and one evaluation per cell, and one training per trial of the hyperparameter search.
 
 
 rule train:
@@ -32,3 +32,56 @@ rule train_cell:
         "--gpu-share {resources.gpu_share} --threads {threads} "
         "--history {output.history:q} --model-file {output.model:q} "
         "--checkpoint {params.checkpoint:q} 2> {log:q}"
+
+
+rule train_trial:
+    input:
+        unpack(trial_inputs),
+    output:
+        TRIAL_HISTORY,
+    log:
+        f"logs/{{study}}/search/{TRIAL}.log",
+    benchmark:
+        f"results/{{study}}/benchmarks/search/{TRIAL}.tsv"
+    conda:
+        training_environment()
+    resources:
+        gpu=by_attempt(gpus_of_a_job),
+        gpu_share=by_attempt(gpu_share_of_a_job),
+        device=STUDY.device,
+        mem_mb=memory_of_a_job,
+    params:
+        settings=trial_settings,
+        checkpoint=checkpoint_of_a_job,
+    shell:
+        'python "$FREECONV/scripts/train.py" {params.settings} --data {input.data:q} '
+        "--folds {input.folds:q} --device {resources.device} "
+        "--gpu-share {resources.gpu_share} --threads {threads} "
+        "--history {output:q} --checkpoint {params.checkpoint:q} 2> {log:q}"
+
+
+rule evaluate_cell:
+    input:
+        unpack(evaluation_inputs),
+    output:
+        EVALUATION,
+    log:
+        f"logs/{{study}}/evaluate/{CELL}.log",
+    benchmark:
+        f"results/{{study}}/benchmarks/evaluate/{CELL}.tsv"
+    conda:
+        training_environment()
+    resources:
+        gpu=by_attempt(gpus_of_a_job),
+        gpu_share=by_attempt(gpu_share_of_a_job),
+        device=STUDY.device,
+        mem_mb=memory_of_a_job,
+    params:
+        settings=evaluation_settings,
+        used=model_no_longer_needed,
+    shell:
+        'python "$FREECONV/scripts/evaluate.py" --history {input.history:q} '
+        "--model-file {input.model:q} --data {input.data:q} --folds {input.folds:q} "
+        "{params.settings} --device {resources.device} "
+        "--gpu-share {resources.gpu_share} "
+        "--threads {threads} --output {output:q} 2> {log:q} && rm -f {params.used}"

@@ -1,9 +1,9 @@
 """Free convolutions, the locally connected layers of the paper, and connection patterns."""
 
 from freeconv.layers.activations import legacy_hard_sigmoid
-from freeconv.layers.base import GLOROT_FANS
-from freeconv.layers.connections import ConnectionMask
-from freeconv.layers.convolutions import FreeConv1D, FreeConv2D, FreeConv3D
+from freeconv.layers.base_free_conv import GLOROT_FANS
+from freeconv.layers.connection_mask import ConnectionMask
+from freeconv.layers.free_conv import FreeConv1D, FreeConv2D, FreeConv3D
 
 __all__ = [
     "GLOROT_FANS",

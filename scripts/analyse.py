@@ -1,0 +1,133 @@
+"""From the records of runs to the frames that tables and figures are made from."""
+
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from freeconv.analysis.comparison import compare
+from freeconv.analysis.conclusions import conclude
+from freeconv.analysis.frames import SCHEMAS
+from freeconv.analysis.search import search_records
+from freeconv.analysis.sharing_degrees import degrees_of_sharing
+from freeconv.analysis.summary import summarise
+from freeconv.command_line import run_commands
+from freeconv.io import read_metadata, read_parquet, write_parquet
+from freeconv.results.checks import check_evaluation, check_history, check_mixture
+from freeconv.results.provenance import flatten_run
+
+
+def add_aggregate(parser):
+    parser.add_argument(
+        "--cells",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="folders of all cells, with history.parquet and evaluation.parquet each",
+    )
+    for name in ("history", "evaluation", "settings", "provenance", "summary"):
+        parser.add_argument(f"--{name}", type=Path, required=True, help="file to write (.parquet)")
+
+
+def aggregate(arguments):
+    """Join records, settings and provenance of all cells of a study, and summarise the records."""
+    runs, histories, evaluations = {}, [], []
+    for folder in arguments.cells:
+        path = folder / "history.parquet"
+        run, history, evaluation = _read_cell(path, folder / "evaluation.parquet")
+        runs[path] = run
+        histories.append(history)
+        evaluations.append(evaluation)
+    check_mixture(runs)
+    history = pd.concat(histories, ignore_index=True)
+    frames = {
+        "history": history,
+        "evaluation": pd.concat(evaluations, ignore_index=True),
+        "settings": pd.DataFrame([run["settings"] for run in runs.values()]),
+        "provenance": pd.DataFrame([flatten_run(run) for run in runs.values()]),
+        "summary": summarise(history),
+    }
+    for name, frame in frames.items():
+        write_parquet(frame, getattr(arguments, name), SCHEMAS[name])
+    logging.info("%d cells, %d epochs", len(runs), (history["epoch"] > 0).sum())
+
+
+def _read_cell(history_path, evaluation_path):
+    """What a history keeps, its rows, and those of the evaluation; or an error."""
+    run = read_metadata(history_path)
+    history = read_parquet(history_path, SCHEMAS["history"])
+    check_history(history_path, history, run)
+    evaluation = read_parquet(evaluation_path, SCHEMAS["evaluation"])
+    evaluated = read_metadata(evaluation_path)
+    check_evaluation(evaluation_path, evaluation, evaluated, history, run)
+    return run, history, evaluation
+
+
+def add_study_records(parser):
+    parser.add_argument("--history", type=Path, required=True, help="joined history of a study")
+    parser.add_argument("--settings", type=Path, required=True, help="settings of its cells")
+    _add_output(parser)
+
+
+def comparison(arguments):
+    """Compare a study with the numbers that the paper published."""
+    frame = compare(*_read_study(arguments))
+    write_parquet(frame, arguments.output, SCHEMAS["comparison"])
+    counts = frame["verdict"].value_counts().to_dict()
+    logging.info("%d published numbers: %s", len(frame), counts)
+
+
+def conclusions(arguments):
+    """Test the conclusions of the paper on a study."""
+    frame = conclude(*_read_study(arguments))
+    write_parquet(frame, arguments.output, SCHEMAS["conclusions"])
+    logging.info("%d criteria: %s", len(frame), frame["verdict"].value_counts().to_dict())
+
+
+def add_sharing(parser):
+    parser.add_argument(
+        "--networks", type=Path, nargs="+", required=True, help="layers of the networks (.parquet)"
+    )
+    add_study_records(parser)
+
+
+def sharing(arguments):
+    """Relate the accuracies of a study's networks to their degree of weight sharing."""
+    networks = pd.concat(read_parquet(path, SCHEMAS["networks"]) for path in arguments.networks)
+    frame = degrees_of_sharing(*_read_study(arguments), networks)
+    write_parquet(frame, arguments.output, SCHEMAS["sharing"])
+
+
+def add_search(parser):
+    parser.add_argument(
+        "--histories", type=Path, nargs="+", required=True, help="histories of all trials"
+    )
+    _add_output(parser)
+
+
+def search(arguments):
+    """Gather the trials of a hyperparameter search."""
+    histories = [read_parquet(path, SCHEMAS["history"]) for path in arguments.histories]
+    settings = [read_metadata(path)["settings"] for path in arguments.histories]
+    frame = search_records(list(zip(settings, histories, strict=True)))
+    write_parquet(frame, arguments.output, SCHEMAS["search"])
+    logging.info("%d trials, %d diverged", len(frame), frame["diverged"].sum())
+
+
+def _add_output(parser):
+    parser.add_argument("--output", type=Path, required=True, help="file to write (.parquet)")
+
+
+def _read_study(arguments):
+    return tuple(read_parquet(getattr(arguments, n), SCHEMAS[n]) for n in ("history", "settings"))
+
+
+if __name__ == "__main__":
+    run_commands(
+        __doc__,
+        aggregate=(add_aggregate, aggregate),
+        comparison=(add_study_records, comparison),
+        conclusions=(add_study_records, conclusions),
+        sharing=(add_sharing, sharing),
+        search=(add_search, search),
+    )

@@ -1,0 +1,67 @@
+"""Write the tables of a study as CSV, Markdown, LaTeX and HTML, and its overview."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from freeconv.analysis.frames import SCHEMAS
+from freeconv.command_line import read_settings, run_commands
+from freeconv.io import read_parquet, whole_file
+from freeconv.report.overview import Background, Records, render_overview
+from freeconv.report.render import render
+from freeconv.study import outputs
+
+
+def add_table(parser):
+    parser.add_argument(
+        "--table", required=True, help="its name, e.g. comparison, pooled_median/translation_mnist"
+    )
+    parser.add_argument(
+        "--frames", type=Path, nargs="+", required=True, help="records of the table (.parquet)"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="files to write, whose endings name the formats: .csv, .md, .tex, .html",
+    )
+
+
+def table(arguments):
+    """Write one table of a study in several formats."""
+    schema = SCHEMAS[outputs.table(arguments.table).frame]
+    frame = pd.concat([read_parquet(path, schema) for path in arguments.frames])
+    for path in arguments.output:
+        _write(path, render(arguments.table, frame, path.suffix.removeprefix(".")))
+
+
+def add_overview(parser):
+    parser.add_argument(
+        "--background",
+        required=True,
+        metavar="JSON",
+        help="fields of freeconv.report.overview.Background: a JSON file, or its text",
+    )
+    for name in Records.__dataclass_fields__:
+        parser.add_argument(f"--{name}", type=Path, required=True, help=f"{name} of the study")
+    parser.add_argument("--output", type=Path, required=True, help="page to write (.html)")
+
+
+def overview(arguments):
+    """Write the overview of a study: verdicts, comparison with the paper, and provenance."""
+    frames = {
+        name: read_parquet(getattr(arguments, name), SCHEMAS[name])
+        for name in Records.__dataclass_fields__
+    }
+    background = read_settings(Background, arguments.background)
+    _write(arguments.output, render_overview(background, Records(**frames)))
+
+
+def _write(path, text):
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run_commands(__doc__, table=(add_table, table), overview=(add_overview, overview))

@@ -1,0 +1,1 @@
+"""From recorded epochs to statistics, comparisons and verdicts; never trains anything."""

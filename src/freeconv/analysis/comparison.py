@@ -1,0 +1,217 @@
+"""Ours beside the paper's: every published number, what a study found, and whether they agree.
+
+Published numbers are medians over all epochs of five folds, pooled; ours are the same statistic
+over the folds that ran. Two such numbers of the same experiment differ by chance, and by how much
+is estimated from the spread over our folds: with `s` the standard deviation of the medians of the
+single folds, and `n` folds of ours, the difference lies with 95 % probability within
+
+    t(0.975, n - 1) * s * sqrt(1 / n + 1 / 5)
+
+plus the rounding of the published number. This is the prediction interval for the mean of five
+further folds, given `n`; it takes the medians of folds as normal and equally spread in both
+experiments, and a pooled median as varying like the mean of its folds. It is generous where our
+folds are the paper's, since what is hard about a fold is then hard in both. Two folds tell little
+of their spread: the tolerance is wide and says so. Of one and the same experiment about 5 in 100
+numbers differ (simulated with pooled medians, 5 to 7).
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import pandas as pd
+import pyarrow as pa
+from scipy.special import stdtrit
+
+from freeconv.study import labels
+from freeconv.study.settings import UNAUGMENTED
+
+# One row per number that the paper published: see `comparison.compare`.
+COMPARISON_SCHEMA = pa.schema(
+    [
+        ("table", pa.string()),
+        ("dataset", pa.string()),
+        ("model", pa.string()),
+        ("augmentation", pa.string()),
+        ("level", pa.float64()),
+        ("metric", pa.string()),
+        ("published", pa.float64()),
+        ("ours", pa.float64()),
+        ("difference", pa.float64()),
+        ("tolerance", pa.float64()),
+        ("verdict", pa.string()),
+        ("folds", pa.int64()),
+        ("epochs", pa.int64()),
+        ("protocol", pa.string()),
+        ("departures", pa.string()),
+    ]
+)
+
+PUBLISHED_FOLDS = 5
+"""Folds behind every published number (section 4)."""
+
+PROBABILITY = 0.95
+"""How often two runs of the same experiment agree."""
+
+VERDICTS = {
+    "agrees": "the difference is within the tolerance",
+    "differs": "the difference is beyond the tolerance",
+    "undecided": "one fold alone, whose spread is unknown",
+    "not run": "the study lacks this cell",
+}
+"""What a comparison may find."""
+
+PUBLISHED_TRAINING = {
+    "mnist": {
+        "network": "mnist",
+        "layers": 3,
+        "learning_rate": 1e-3,
+        "batch_size": 256,
+        "epochs": 250,
+        "patience": 50,
+    },
+    "cifar10": {
+        "network": "cifar10",
+        "layers": 3,
+        "learning_rate": 1e-4,
+        "batch_size": 128,
+        "epochs": 500,
+        "patience": 100,
+    },
+}
+"""How the published numbers were trained (Table A.2, section A.3, published code)."""
+
+PROTOCOL = ("glorot_fans", "vcp_kind", "edge_noise", "validation_batches")
+"""The settings in which the paper's text and its published code may disagree."""
+
+_CELL = ["dataset", "model", "augmentation", "level"]
+
+
+def published_values() -> pd.DataFrame:
+    """Returns the 396 numbers of the paper's Tables 1, 2, B.1, B.2 and B.3.
+
+    Returns:
+        One row per number: `table`, `dataset`, `model`, `augmentation` (that of the table, also at
+        level 0), `level`, `metric` (`accuracy`, `val_accuracy` or `val_translation`) and `value`,
+        an accuracy from 0 to 1.
+    """
+    with (files("freeconv.analysis") / "published_tables.csv").open(encoding="utf-8") as file:
+        return pd.read_csv(file)
+
+
+def compare(history: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
+    """Compares a study with the published numbers of its data sets.
+
+    Args:
+        history: One row per epoch, see `schemas.HISTORY_SCHEMA`.
+        settings: One row per cell of the history, see `schemas.SETTINGS_SCHEMA`.
+
+    Returns:
+        A row for each published number of the history's data sets, none where the paper has none
+        of them. Beside the columns of `published_values`, with `value` named `published`:
+
+        - `ours`: the pooled median of the same cell, `difference`: `ours - published`;
+        - `tolerance`: how large the difference may be by chance, see above; null with one fold;
+        - `verdict`: one of `VERDICTS`;
+        - `folds` and `epochs` behind ours, the epochs of all folds counted together;
+        - `protocol`: which side ours took where the paper and its published code disagree;
+        - `departures`: the settings of ours that differ from those behind the published number and
+          bear on it, empty where none does. The tolerance does not allow for them.
+    """
+    published = published_values().rename(columns={"value": "published"})
+    published = published[published["dataset"].isin(history["dataset"])]
+    rows = published.assign(trained_with=_trained_with(published)).merge(
+        _medians(history).rename(columns={"augmentation": "trained_with"}),
+        how="left",
+        on=["dataset", "model", "trained_with", "level", "metric"],
+    )
+    rows = rows.fillna({"folds": 0, "epochs": 0}).astype({"folds": int, "epochs": int})
+    rows["difference"] = rows["ours"] - rows["published"]
+    rows["tolerance"] = _tolerance(rows["spread"], rows["folds"]) + _rounding(rows["table"])
+    rows["verdict"] = _verdicts(rows)
+    notes = [_notes(row, settings) for row in rows.itertuples()]
+    rows[["protocol", "departures"]] = pd.DataFrame(notes, index=rows.index, columns=range(2))
+    return rows[COMPARISON_SCHEMA.names]
+
+
+def protocol_of(settings: pd.DataFrame) -> str:
+    """Says which side cells took where the paper and its published code disagree."""
+    return ", ".join(f"{key}: {_joined(settings[key])}" for key in PROTOCOL)
+
+
+def _trained_with(published: pd.DataFrame) -> pd.Series:
+    """Level 0 of every augmentation is the cell without augmentation."""
+    return published["augmentation"].mask(published["level"] == 0, UNAUGMENTED)
+
+
+def _medians(history: pd.DataFrame) -> pd.DataFrame:
+    """One row per (cell, metric): the pooled median, and the spread of the medians of its folds."""
+    trained = history[(history["epoch"] >= 1) & (history["vcp"] == 0)]
+    values = trained.melt([*_CELL, "fold"], list(labels.METRICS), "metric").dropna()
+    pooled = values.groupby([*_CELL, "metric"])["value"]
+    by_fold = values.groupby([*_CELL, "metric", "fold"])["value"].median()
+    folds = by_fold.groupby([*_CELL, "metric"])
+    medians = pd.DataFrame(
+        {
+            "ours": pooled.median(),
+            "epochs": pooled.size(),
+            "folds": folds.size(),
+            "spread": folds.std(ddof=1),
+        }
+    )
+    return medians.reset_index()
+
+
+def _tolerance(spread: pd.Series, folds: pd.Series) -> pd.Series:
+    """Half the prediction interval of the difference; null with fewer than two folds."""
+    quantile = stdtrit((folds - 1).where(folds > 1), (1 + PROBABILITY) / 2)
+    return quantile * spread * (1 / folds.where(folds > 1) + 1 / PUBLISHED_FOLDS) ** 0.5
+
+
+def _rounding(table: pd.Series) -> pd.Series:
+    """Half a unit of the last published digit: 6 digits in Tables 1 and 2, 5 in appendix B."""
+    return (table.str.startswith("Table B.")).map({True: 0.5e-5, False: 0.5e-6})
+
+
+def _verdicts(rows: pd.DataFrame) -> pd.Series:
+    verdicts = (rows["difference"].abs() <= rows["tolerance"]).map(
+        {True: "agrees", False: "differs"}
+    )
+    verdicts = verdicts.mask(rows["folds"] == 1, "undecided")
+    return verdicts.mask(rows["folds"] == 0, "not run")
+
+
+def _notes(row, settings: pd.DataFrame) -> tuple[str | None, str | None]:
+    """Protocol and departures of one compared number; null where nothing ran."""
+    if row.folds == 0:
+        return None, None
+    here = settings[
+        (settings["dataset"] == row.dataset)
+        & (settings["model"] == row.model)
+        & (settings["augmentation"] == row.trained_with)
+        & (settings["level"] == row.level)
+        & (settings["vcp"] == 0)
+    ]
+    departures = [
+        f"{key}: {_joined(here[key])} instead of {value}"
+        for key, value in _published_settings(row).items()
+        if (here[key] != value).any()
+    ]
+    return protocol_of(here), ", ".join(departures)
+
+
+def _published_settings(row) -> dict[str, object]:
+    """The settings behind a published number that bear on it."""
+    settings = {**PUBLISHED_TRAINING[row.dataset], "precision": "float32"}
+    if row.model == "fcn":
+        settings["glorot_fans"] = "published"
+    if row.trained_with == "edge_noise":
+        settings["edge_noise"] = "published"
+    if row.metric == "val_translation":
+        settings |= {"validation_batches": "whole", "validation_translation": 0.25}
+    return settings
+
+
+def _joined(values: pd.Series) -> str:
+    """The distinct values of cells, which as a rule is one."""
+    return " or ".join(map(str, sorted(set(values))))

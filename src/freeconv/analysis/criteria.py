@@ -1,0 +1,320 @@
+"""The criteria that the paper's seven conclusions are judged by.
+
+A criterion is a statistic of one fold and a threshold which the paper's text puts it above or
+below. Accuracies of a fold are medians over its trained epochs, as the paper's tables take them.
+What is said of all levels, or of those from a level on, is judged on the levels that the study has.
+
+Thresholds are the paper's own figures, and 0 where it only says what is higher. Those it rounds or
+gives with "about" stand for whatever rounds to them ("about 0.3 points" is below 0.35).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import pandas as pd
+
+from freeconv.analysis.summary import levels_of, variable_connections
+from freeconv.study.settings import UNAUGMENTED
+
+STATEMENTS = {
+    1: "Without augmentation both networks overfit.",
+    2: "Trained on translated images, FCNs come close to the CNN's validation accuracy.",
+    3: "Translation in training closes the FCN's gap between validation and translated validation.",
+    4: "Under translation, and under it alone, the filters of an FCN grow alike.",
+    5: "Rotation, noise and edge noise give no translation invariance.",
+    6: "A quadrant swap hurts the FCN more than the CNN.",
+    7: "FCNs keep their accuracy with up to 80 % of connections absent; beyond 90 % it collapses.",
+}
+"""The conclusions by their number."""
+
+
+OTHER = "other data sets"
+"""Key of the threshold for data sets of which the paper says nothing in particular."""
+
+
+Measure = Callable[[pd.DataFrame], pd.Series]
+"""From the history of one data set to the statistic of each fold (the index), NaN without cells."""
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One testable part of a conclusion.
+
+    Attributes:
+        conclusion: Number of the conclusion.
+        statistic: What is computed, for a reader.
+        measure: The function that computes it.
+        side: `above` or `below`: where the paper sees it.
+        thresholds: Data set (or `OTHER`) -> threshold; it is not applied to a data set without one.
+        source: The words of the paper, and where they stand.
+    """
+
+    conclusion: int
+    statistic: str
+    measure: Measure
+    side: str
+    thresholds: dict[str, float]
+    source: str
+
+    def threshold(self, dataset: str) -> float | None:
+        """Returns the threshold for a data set, `None` where the criterion does not apply."""
+        return self.thresholds.get(dataset, self.thresholds.get(OTHER))
+
+
+def _cells(history, model, augmentation, lowest=0.0, highest=1.0):
+    """The rows of one network under one augmentation, at a range of levels."""
+    trained = (history["model"] == model) & (history["augmentation"] == augmentation)
+    return history[trained & history["level"].between(lowest, highest) & (history["vcp"] == 0)]
+
+
+def _median(history, metric, model, augmentation=UNAUGMENTED, level=0.0):
+    """The median of a metric over the trained epochs of each fold, at one level."""
+    cell = _cells(history, model, augmentation, level, level)
+    return cell[cell["epoch"] >= 1].groupby("fold")[metric].median()
+
+
+def _overfitting(history, model):
+    accuracy = _median(history, "accuracy", model)
+    return accuracy - _median(history, "val_accuracy", model)
+
+
+def _deficit(history):
+    cnn = _median(history, "val_accuracy", "cnn", "translation", 0.1)
+    return cnn - _median(history, "val_accuracy", "fcn", "translation", 0.1)
+
+
+def _translation_gap(history, augmentation=UNAUGMENTED, level=0.0):
+    validation = _median(history, "val_accuracy", "fcn", augmentation, level)
+    return validation - _median(history, "val_translation", "fcn", augmentation, level)
+
+
+def _closed_gap(history, level):
+    return _translation_gap(history) - _translation_gap(history, "translation", level)
+
+
+def _distance_change(history, augmentation, lowest, highest, extreme):
+    """Of levels and both radii the lowest or highest relative change, first to last epoch."""
+    cells = _cells(history, "fcn", augmentation, lowest, highest).sort_values("epoch")
+    distances = cells.groupby(["fold", "level"])[["distance_1", "distance_4"]]
+    changes = distances.last() / distances.first() - 1
+    return changes.unstack("level").agg(extreme, axis="columns", skipna=False)
+
+
+def _farther_minus_nearer(history):
+    """Of all levels of translation the smallest difference at the last epoch."""
+    cells = levels_of(history[history["model"] == "fcn"], "translation").sort_values("epoch")
+    last = cells.groupby(["fold", "level"])[["distance_1", "distance_4"]].last()
+    difference = last["distance_4"] - last["distance_1"]
+    return difference.unstack("level").min(axis="columns", skipna=False)
+
+
+def _smallest_loss(history, augmentation):
+    """Of all levels the smallest share of validation accuracy lost to translation."""
+    cells = _cells(history, "fcn", augmentation)
+    losses = {
+        level: _translation_gap(history, augmentation, level)
+        / _median(history, "val_accuracy", "fcn", augmentation, level)
+        for level in cells["level"].unique()
+    }
+    return pd.DataFrame(losses).min(axis="columns", skipna=False)
+
+
+def _quadrant_swap(history):
+    cnn = _median(history, "val_quadrant_swap", "cnn")
+    return cnn - _median(history, "val_quadrant_swap", "fcn")
+
+
+def _vcp_accuracy(history):
+    """Validation accuracy of the FCN: a row a fold, a column a probability of absence."""
+    rows = variable_connections(history[history["model"] == "fcn"])
+    trained = rows[rows["epoch"] >= 1]
+    return trained.groupby(["fold", "vcp"])["val_accuracy"].median().unstack("vcp")
+
+
+def _vcp_loss(history):
+    """The largest loss of accuracy up to a probability of 0.8."""
+    accuracy = _vcp_accuracy(history)
+    kept = accuracy.loc[:, (accuracy.columns > 0) & (accuracy.columns <= 0.8)]
+    if 0.0 not in accuracy or 0.8 not in kept:
+        return pd.Series(dtype=float)
+    return kept.rsub(accuracy[0.0], axis="index").max(axis="columns", skipna=False)
+
+
+def _vcp_collapse(history):
+    """How much more accuracy is lost from 0.9 to 0.99 than from 0 to 0.9."""
+    accuracy = _vcp_accuracy(history)
+    if not {0.0, 0.9, 0.99} <= set(accuracy):
+        return pd.Series(dtype=float)
+    return (accuracy[0.9] - accuracy[0.99]) - (accuracy[0.0] - accuracy[0.9])
+
+
+CRITERIA = (
+    *(
+        Criterion(
+            conclusion=1,
+            statistic=f"{model.upper()}, no augmentation: training minus validation accuracy",
+            measure=partial(_overfitting, model=model),
+            side="above",
+            thresholds={"cifar10": 0.3, OTHER: 0.0},
+            source='"overfitting was observed for CNNs and FCNs when translation was not used"; '
+            'CIFAR: "more than a 30% gap between training accuracy and validation accuracy for '
+            'both" (section 5.1)',
+        )
+        for model in ("cnn", "fcn")
+    ),
+    Criterion(
+        conclusion=2,
+        statistic="Translation 0.1: validation accuracy, CNN minus FCN",
+        measure=_deficit,
+        side="below",
+        thresholds={"mnist": 0.002, OTHER: 0.045},
+        source='MNIST: within 0.2 points, "Only slightly less than 99.3071%" (section 5.1); '
+        'CIFAR-10, as any other data set: within about 3 to 4 points (Table 2; "within 2%" in '
+        "section 5.1)",
+    ),
+    Criterion(
+        conclusion=3,
+        statistic="FCN, no augmentation: validation minus translated validation accuracy",
+        measure=_translation_gap,
+        side="above",
+        thresholds={"mnist": 0.6, "cifar10": 0.2},
+        source='MNIST: "more than a sixty percent gap"; CIFAR: "20% worse" (section 5.2)',
+    ),
+    Criterion(
+        conclusion=3,
+        statistic="FCN, translation 0.3: validation minus translated validation accuracy",
+        measure=partial(_translation_gap, augmentation="translation", level=0.3),
+        side="below",
+        thresholds={"mnist": 0.0035},
+        source='MNIST: about 0.3 points (Table 1; "a 0.2% difference" in section 5.2)',
+    ),
+    Criterion(
+        conclusion=3,
+        statistic="FCN, translation 0.4: validation minus translated validation accuracy",
+        measure=partial(_translation_gap, augmentation="translation", level=0.4),
+        side="below",
+        thresholds={"cifar10": 0.025},
+        source='CIFAR: "comes within 2% of its validation performance" (section 5.2; 2.45 points '
+        "in Table 2)",
+    ),
+    Criterion(
+        conclusion=3,
+        statistic="FCN: validation minus translated validation accuracy, without augmentation "
+        "minus with translation 0.3",
+        measure=partial(_closed_gap, level=0.3),
+        side="above",
+        thresholds={OTHER: 0.0},
+        source='"as translational augmentation is used during training, the gap between the '
+        'validation accuracy and translation augmented validation accuracy decreases" '
+        "(section 5.2)",
+    ),
+    Criterion(
+        conclusion=4,
+        statistic="Translation 0.4 and more: highest relative change of the filter distance",
+        measure=partial(
+            _distance_change, augmentation="translation", lowest=0.4, highest=1.0, extreme="max"
+        ),
+        side="below",
+        thresholds={OTHER: 0.0},
+        source='"As the amount of translation increases [...] the euclidean distance between '
+        'filters decreases" (section 5.4; Fig. 5, MNIST)',
+    ),
+    Criterion(
+        conclusion=4,
+        statistic="No augmentation: lowest relative change of the filter distance",
+        measure=partial(
+            _distance_change, augmentation=UNAUGMENTED, lowest=0.0, highest=0.0, extreme="min"
+        ),
+        side="above",
+        thresholds={OTHER: 0.0},
+        source='"when translation is not used during training, the weights diverge and become '
+        'less similar" (section 5.4; Fig. 5, MNIST)',
+    ),
+    Criterion(
+        conclusion=4,
+        statistic="All levels of translation: lowest distance at radius 4 minus that at radius 1",
+        measure=_farther_minus_nearer,
+        side="above",
+        thresholds={OTHER: 0.0},
+        source='"Fig. 5a shows lower average Euclidean distance values, per augmentation setting, '
+        'compared to Fig. 5b" (section 5.4, MNIST)',
+    ),
+    Criterion(
+        conclusion=4,
+        statistic="All levels of rotation: lowest relative change of the filter distance",
+        measure=partial(
+            _distance_change, augmentation="rotation", lowest=0.0, highest=1.0, extreme="min"
+        ),
+        side="above",
+        thresholds={OTHER: 0.0},
+        source='"for all augmentation settings of rotation, the distance between filters '
+        'increases" (section B.5; Fig. B.6, MNIST)',
+    ),
+    Criterion(
+        conclusion=4,
+        statistic="Noise below 0.8: lowest relative change of the filter distance",
+        measure=partial(
+            _distance_change, augmentation="noise", lowest=0.0, highest=0.79, extreme="min"
+        ),
+        side="above",
+        thresholds={OTHER: 0.0},
+        source='"the average Euclidean distance increases in all cases except very high values of '
+        'noise (0.8, 0.9, 0.99)" (section B.5; Fig. B.7, MNIST)',
+    ),
+    Criterion(
+        conclusion=4,
+        statistic="Noise 0.8 and more: highest relative change of the filter distance",
+        measure=partial(
+            _distance_change, augmentation="noise", lowest=0.8, highest=1.0, extreme="max"
+        ),
+        side="below",
+        thresholds={OTHER: 0.0},
+        source='"increases in all cases except very high values of noise (0.8, 0.9, 0.99)" '
+        "(section B.5; Fig. B.7, MNIST)",
+    ),
+    *(
+        Criterion(
+            conclusion=5,
+            statistic=f"FCN, all levels of {augmentation.replace('_', ' ')}: smallest share of "
+            "validation accuracy lost on translated images",
+            measure=partial(_smallest_loss, augmentation=augmentation),
+            side="above",
+            thresholds={"mnist": 0.6, OTHER: 0.2},
+            source='"FCNs trained on non-translational data are consistently not capable of '
+            'learning translationally invariant representations" (section 5.7), which section 5.2 '
+            'says of a loss of "more than a sixty percent" (MNIST) and "20%" (CIFAR)',
+        )
+        for augmentation in ("rotation", "noise", "edge_noise")
+    ),
+    Criterion(
+        conclusion=6,
+        statistic="No augmentation: quadrant-swap accuracy, CNN minus FCN",
+        measure=_quadrant_swap,
+        side="above",
+        thresholds={OTHER: 0.0},
+        source='"the CNN performs at nearly 50% accuracy [...] the FCN performs nearly 20% worse" '
+        "(section 5.5; about 0.47 and 0.34 in Fig. 6, MNIST)",
+    ),
+    Criterion(
+        conclusion=7,
+        statistic="FCN: largest loss of validation accuracy up to 80 % absent connections",
+        measure=_vcp_loss,
+        side="below",
+        thresholds={OTHER: 0.02},
+        source='"Even when 80% of connections are absent, the FCN is able to perform comparably '
+        'well" (appendix C), where section 5.2 calls accuracies comparable that are "within 2%"',
+    ),
+    Criterion(
+        conclusion=7,
+        statistic="FCN: loss of validation accuracy from 90 % to 99 % absent connections, minus "
+        "that from none to 90 %",
+        measure=_vcp_collapse,
+        side="above",
+        thresholds={OTHER: 0.0},
+        source='"Performance degrades rapidly beyond 90%" (appendix C)',
+    ),
+)
+"""Every criterion, conclusion by conclusion."""

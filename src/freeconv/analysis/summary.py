@@ -1,0 +1,152 @@
+"""From the epochs of many cells to one row a cell and statistic, and from counts to accuracies."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pyarrow as pa
+
+from freeconv.errors import InputError
+from freeconv.results.best_epoch import finite_epochs
+from freeconv.results.schemas import CELL_FIELDS, METRICS
+from freeconv.study.labels import STATISTICS
+
+# One row per (dataset, model, augmentation, level, vcp, statistic): `folds` behind it,
+# and the `rows` of the history that its medians are taken over.
+SUMMARY_SCHEMA = pa.schema(
+    [
+        *CELL_FIELDS[:5],
+        ("statistic", pa.string()),
+        *((name, pa.float64()) for name in METRICS),
+        ("folds", pa.int64()),
+        ("rows", pa.int64()),
+    ]
+)
+
+CELL = ("dataset", "model", "augmentation", "level", "vcp")
+"""The columns that identify a cell but for its fold."""
+
+
+def summarise(history: pd.DataFrame) -> pd.DataFrame:
+    """Reduces the epochs of every cell to medians.
+
+    Three statistics of every metric by itself, nulls skipped. Epoch 0, the untrained network, is
+    left out, but is the best one of a fold whose losses were never finite:
+
+    - `pooled_median`: over all epochs of all folds pooled, which is what the paper's tables call
+      "median". A fold that trains longer weighs more.
+    - `best_median`: over folds, of the best epoch (`best_epochs`).
+    - `last_median`: over folds, of the last epoch.
+
+    Args:
+        history: One row per epoch, with the columns `dataset`, `model`, `augmentation`, `level`,
+            `vcp`, `fold`, `epoch` and those of `schemas.METRICS`.
+
+    Returns:
+        A row per (dataset, model, augmentation, level, vcp, statistic), sorted by these, with a
+        column a metric; `folds`, the number of folds behind the row; and `rows`, the number of
+        epochs its medians are taken over. A metric that is null throughout stays null.
+
+    Raises:
+        InputError: If the history lacks a column.
+    """
+    _require(history, "history", (*CELL, "fold", "epoch", *METRICS))
+    trained = history[history["epoch"] >= 1]
+    rows = {
+        "pooled_median": trained,
+        "best_median": best_epochs(history),
+        "last_median": _first_of_each_fold(trained.sort_values("epoch", ascending=False)),
+    }
+    summary = pd.concat([_medians(rows[name]).assign(statistic=name) for name in STATISTICS])
+    summary = summary.sort_values(list(CELL), kind="stable", ignore_index=True)
+    return summary[[*CELL, "statistic", *METRICS, "folds", "rows"]]
+
+
+def best_epochs(history: pd.DataFrame) -> pd.DataFrame:
+    """Returns of each cell and fold the row of its best epoch, which is `best_epoch.best_epoch`.
+
+    Args:
+        history: One row per epoch.
+    """
+    # Of equals the earliest stays first; the untrained network comes after all of them.
+    ranked = finite_epochs(history).sort_values("val_accuracy", ascending=False, kind="stable")
+    return _first_of_each_fold(pd.concat([ranked, history[history["epoch"] == 0]]))
+
+
+def accuracies(evaluation: pd.DataFrame, by: tuple[str, ...] = CELL) -> pd.DataFrame:
+    """Pools the counts of an evaluation into accuracies.
+
+    Args:
+        evaluation: A row per (cell, fold, perturbation, strength, label), with the number of
+            validation images, `count`, and of those recognised, `correct`.
+        by: The columns to keep apart besides `perturbation` and `strength`; counts are pooled over
+            all others, so that every image weighs the same. `(*CELL, "fold")` keeps folds apart.
+
+    Returns:
+        A row per (`by`, perturbation, strength) with `count`, `correct` and
+        `accuracy = correct / count`.
+
+    Raises:
+        InputError: If the evaluation lacks a column.
+    """
+    keys = [*by, "perturbation", "strength"]
+    _require(evaluation, "evaluation", (*keys, "count", "correct"))
+    pooled = evaluation.groupby(keys, as_index=False)[["count", "correct"]].sum()
+    return pooled.assign(accuracy=pooled["correct"] / pooled["count"])
+
+
+def levels_of(frame: pd.DataFrame, augmentation: str) -> pd.DataFrame:
+    """Returns the rows of one augmentation at all its levels, without absent connections.
+
+    The networks trained without augmentation are included: they are level 0 of every augmentation.
+
+    Args:
+        frame: A history, a summary or an evaluation.
+        augmentation: `translation`, `rotation`, `noise` or `edge_noise`.
+    """
+    return frame[frame["augmentation"].isin([augmentation, "none"]) & (frame["vcp"] == 0)]
+
+
+def variable_connections(history: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows with absent connections, and those without of networks trained alike.
+
+    Args:
+        history: One row per epoch.
+    """
+    training = [column for column in CELL if column != "vcp"]
+    with_absent = history.loc[history["vcp"] > 0, training].drop_duplicates()
+    return history.merge(with_absent, on=training)
+
+
+def _first_of_each_fold(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.groupby([*CELL, "fold"], sort=False).head(1)
+
+
+def _medians(rows: pd.DataFrame) -> pd.DataFrame:
+    cells = rows.groupby(list(CELL))
+    medians = cells[list(METRICS)].median()
+    return medians.assign(folds=cells["fold"].nunique(), rows=cells.size()).reset_index()
+
+
+def _require(frame: pd.DataFrame, name: str, columns: tuple[str, ...]) -> None:
+    missing = [column for column in columns if column not in frame]
+    if missing:
+        raise InputError(
+            f"`{name}` lacks the columns {', '.join(missing)}. Received: {', '.join(frame)}"
+        )
+
+
+def mean_over_folds(rows: pd.DataFrame, metric: str, by: str = "epoch") -> pd.DataFrame:
+    """Averages a metric over folds.
+
+    Args:
+        rows: One row per fold and value of `by`. Rows whose metric is null are left out.
+        metric: The column averaged.
+        by: The column of the horizontal axis.
+
+    Returns:
+        One row per value of `by` (the index, increasing) with `mean`, and `low` and `high`, the
+        mean -+ 1.96 standard errors over folds, NaN where there is one fold alone.
+    """
+    folds = rows.dropna(subset=metric).groupby(by)[metric]
+    mean, margin = folds.mean(), 1.96 * folds.sem()
+    return pd.DataFrame({"mean": mean, "low": mean - margin, "high": mean + margin})

@@ -1,0 +1,319 @@
+"""What free convolutions have in common, along however many axes."""
+
+import math
+
+import keras
+from keras import ops
+
+from freeconv.layers import argument_validation as checks
+from freeconv.layers.connection_mask import (
+    PresentWeightsConstraint,
+    PresentWeightsRegularizer,
+    add_connection_mask,
+    draw_connections,
+    without_absent,
+)
+from freeconv.layers.patches import (
+    PatchTable,
+    multiply_patches,
+    output_grid,
+    tile_grid,
+    zero_margins,
+)
+
+GLOROT_FANS = ("published", "per_location")
+
+# Activations that do not care which axis holds the channels.
+_ELEMENTWISE = (
+    keras.activations.linear,
+    keras.activations.relu,
+    keras.activations.leaky_relu,
+    keras.activations.elu,
+    keras.activations.selu,
+    keras.activations.gelu,
+    keras.activations.silu,
+    keras.activations.sigmoid,
+    keras.activations.tanh,
+    keras.activations.softplus,
+)
+
+
+class BaseFreeConv(keras.layers.Layer):
+    """A free convolution along the axes that a child names; `FreeConv2D` says what it computes.
+
+    Attributes:
+        axes: names of the axes of an image, in the order of its shape.
+    """
+
+    axes = ()
+
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        strides=1,
+        padding="valid",
+        data_format=None,
+        activation=None,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        connection_dropout=0.0,
+        glorot_fans="published",
+        seed=None,
+        sharing=1,
+        **kwargs,
+    ):
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self.filters = checks.positive_int(filters, "filters")
+        self.kernel_size = checks.positive_sizes(kernel_size, "kernel_size", self.axes)
+        self.strides = checks.positive_sizes(strides, "strides", self.axes)
+        self.padding = checks.choice(padding, "padding", ("valid", "same"))
+        self.data_format = checks.choice(
+            keras.config.image_data_format() if data_format is None else data_format,
+            "data_format",
+            ("channels_last", "channels_first"),
+        )
+        self.activation = keras.activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(
+            "glorot_uniform" if kernel_initializer is None else kernel_initializer
+        )
+        self.bias_initializer = keras.initializers.get(
+            "zeros" if bias_initializer is None else bias_initializer
+        )
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
+        self.kernel_constraint = keras.constraints.get(kernel_constraint)
+        self.bias_constraint = keras.constraints.get(bias_constraint)
+        self.connection_dropout = checks.share(connection_dropout, "connection_dropout")
+        self.glorot_fans = checks.choice(glorot_fans, "glorot_fans", GLOROT_FANS)
+        self.seed = checks.seed_or_new(seed)
+        self.sharing = checks.degree_of_sharing(sharing, "sharing", self.axes)
+        self.input_spec = keras.layers.InputSpec(ndim=len(self.axes) + 2)
+        self.output_grid = self.tile = self.tile_grid = None
+        self.kernel = self.bias = self.connection_mask = None
+
+    def build(self, input_shape):
+        """Makes the weights for inputs of `input_shape`."""
+        *size, channels = self._image_shape(input_shape)
+        self.output_grid = self._output_grid(size)
+        self.tile = self._tile()
+        self.tile_grid = tile_grid(self.output_grid, self.tile)
+        geometry = (self.kernel_size, self.strides)
+        self._margins = zero_margins(size, *geometry, self.padding)
+        padded = [pixels + sum(zeros) for pixels, zeros in zip(size, self._margins, strict=True)]
+        self._table = PatchTable.of(self.output_grid, *geometry, padded, self.tile)
+        tiles = math.prod(self.tile_grid)
+        shape = (tiles, math.prod(self.kernel_size) * channels, self.filters)
+
+        regularizer, constraint = self.kernel_regularizer, self.kernel_constraint
+        if self.connection_dropout > 0:
+            present = draw_connections(shape, self.connection_dropout, self.seed)
+            self.connection_mask = add_connection_mask(self, present)
+            constraint = PresentWeightsConstraint(constraint, self.connection_mask)
+            if regularizer is not None:
+                regularizer = PresentWeightsRegularizer(regularizer, self.connection_mask)
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=shape,
+            initializer=self._initial_kernel,
+            regularizer=regularizer,
+            constraint=constraint,
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                name="bias",
+                shape=(*self.tile_grid, self.filters),
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+        self.input_spec = keras.layers.InputSpec(shape=(None, *input_shape[1:]))
+        self.built = True
+
+    def call(self, inputs):
+        """Applies the kernel of each position to its patch of `inputs`."""
+        kernel = ops.cast(self.kernel, self.compute_dtype)
+        if self.connection_mask is not None:
+            # The mask alone says which weights are absent, whatever is stored in their places;
+            # their gradient becomes zero here.
+            kernel = without_absent(kernel, self.connection_mask)
+        outputs = multiply_patches(kernel, self._pixels(inputs), self._table)
+        if self.bias is not None:
+            bias = ops.cast(self.bias, self.compute_dtype)
+            # With TensorFlow, `ops.add` would add it along whichever axis has as many elements.
+            outputs = outputs + ops.reshape(bias, (-1, self.filters, 1))
+        # Activated before they become images again, outputs reach a next free layer with nothing
+        # between its transposition and this one: graph optimisers then leave both away.
+        elementwise = self.activation in _ELEMENTWISE
+        if elementwise:
+            outputs = self.activation(outputs)
+        outputs = self._images(outputs)
+        return outputs if elementwise else self.activation(outputs)
+
+    def _pixels(self, inputs):
+        """Returns images as (pixels, channels, batch), padded."""
+        rank = len(self.axes)
+        order = self._by_image_format(
+            (*range(1, rank + 1), rank + 1, 0), (*range(2, rank + 2), 1, 0)
+        )
+        inputs = checks.images_of_shape(inputs, self.input_spec.shape[1:])
+        pixels = ops.transpose(ops.cast(inputs, self.compute_dtype), order)
+        if any(map(any, self._margins)):
+            pixels = ops.pad(pixels, (*self._margins, (0, 0), (0, 0)))
+        *size, channels, _ = pixels.shape
+        return ops.reshape(pixels, (math.prod(size), channels, -1))
+
+    def _images(self, outputs):
+        """Returns (tiles, filters, positions of a tile * batch) as images."""
+        if max(self.tile) > 1:
+            return self._images_of_tiles(outputs)
+        rank, grid = len(self.axes), range(len(self.axes))
+        outputs = ops.reshape(outputs, (*self.output_grid, self.filters, -1))
+        order = self._by_image_format((rank + 1, *grid, rank), (rank + 1, rank, *grid))
+        return ops.transpose(outputs, order)
+
+    def _images_of_tiles(self, outputs):
+        outputs, joined = self._with_joined_axes(outputs)
+        grid, tile = self.tile_grid[-2:], self.tile[-2:]
+        if joined:
+            grid, tile = grid[1:], tile[1:]
+        rank, first = len(grid), len(joined)
+        outputs = ops.reshape(outputs, (*joined, *grid, self.filters, *tile, -1))
+        # Along each axis of the grid, the tile and then the place in it.
+        places = [first + place for axis in range(rank) for place in (axis, rank + 1 + axis)]
+        places, filters, batch = [*range(first), *places], first + rank, first + 2 * rank + 1
+        order = self._by_image_format((batch, *places, filters), (batch, filters, *places))
+        outputs = ops.transpose(outputs, order)
+        covered = [count * width for count, width in zip(self.tile_grid, self.tile, strict=True)]
+        shape = self._by_image_format((-1, *covered, self.filters), (-1, self.filters, *covered))
+        outputs = ops.reshape(outputs, shape)
+        # The last tiles may reach beyond the grid.
+        inside = [slice(positions) for positions in self.output_grid]
+        return outputs[self._by_image_format((..., *inside, slice(None)), (..., *inside))]
+
+    def _with_joined_axes(self, outputs):
+        """Brings the tiles and the places in them together along all axes but the last of volumes.
+
+        Together with the last it would be a transposition of eight axes; TensorFlow Lite has six.
+
+        Returns:
+            The outputs and, as a tuple, how many positions the joined axes have; the outputs as
+            they are and an empty tuple for one and two axes.
+        """
+        if len(self.axes) < 3:
+            return outputs, ()
+        joined = 1
+        for axis in range(len(self.axes) - 1):
+            count, width = self.tile_grid[axis], self.tile[axis]
+            between = math.prod(self.tile_grid[axis + 1 :]) * self.filters
+            outputs = ops.reshape(outputs, (joined, count, between, width, -1))
+            outputs = ops.transpose(outputs, (0, 1, 3, 2, 4))
+            joined *= count * width
+        return outputs, (joined,)
+
+    def compute_output_shape(self, input_shape):
+        """Returns the output's shape for inputs of `input_shape`."""
+        grid = self._output_grid(self._image_shape(input_shape)[:-1])
+        return self._by_image_format(
+            (input_shape[0], *grid, self.filters), (input_shape[0], self.filters, *grid)
+        )
+
+    def get_config(self):
+        """Returns the arguments that make the same layer, connection pattern included."""
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "padding": self.padding,
+            "data_format": self.data_format,
+            "activation": keras.activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+            "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
+            "activity_regularizer": keras.regularizers.serialize(self.activity_regularizer),
+            "kernel_constraint": keras.constraints.serialize(self.kernel_constraint),
+            "bias_constraint": keras.constraints.serialize(self.bias_constraint),
+            "connection_dropout": self.connection_dropout,
+            "glorot_fans": self.glorot_fans,
+            "seed": self.seed,
+            "sharing": self.sharing,
+        }
+
+    def _initial_kernel(self, shape, dtype=None):
+        kernel = self.kernel_initializer(shape, dtype=dtype)
+        if self.glorot_fans == "per_location":
+            kernel = kernel * _per_location_gain(
+                self.kernel_initializer, shape, math.prod(self.kernel_size)
+            )
+        if self.connection_mask is not None:
+            kernel = without_absent(kernel, self.connection_mask)
+        return kernel
+
+    def _by_image_format(self, channels_last, channels_first):
+        return channels_last if self.data_format == "channels_last" else channels_first
+
+    def _image_shape(self, input_shape):
+        """Returns the sizes of the axes, and the channels, of a fully known input shape."""
+        rank, name = len(self.axes), self.__class__.__name__
+        if len(input_shape) != rank + 2:
+            raise ValueError(
+                f"{name} takes {rank + 2}D inputs: a batch with axes ({', '.join(self.axes)}) and "
+                f"channels. Received: input_shape={tuple(input_shape)} of layer '{self.name}'."
+            )
+        order = self._by_image_format((*range(1, rank + 2),), (*range(2, rank + 2), 1))
+        sizes = tuple(input_shape[axis] for axis in order)
+        if None in sizes:
+            raise ValueError(
+                f"{name} has weights for every position, so that {', '.join(self.axes)} and "
+                "channels of its inputs must be known. Received: "
+                f"input_shape={tuple(input_shape)} with data_format='{self.data_format}' of layer "
+                f"'{self.name}'."
+            )
+        return sizes
+
+    def _output_grid(self, size):
+        grid = output_grid(size, self.kernel_size, self.strides, self.padding)
+        if min(grid) < 1:
+            raise ValueError(
+                f"The inputs of layer '{self.name}' are too small for its kernel. Received: "
+                f"{' and '.join(self.axes)} {tuple(size)} with kernel_size={self.kernel_size} and "
+                f"padding='{self.padding}'."
+            )
+        return grid
+
+    def _tile(self):
+        if self.sharing == checks.SHARED_BY_ALL:
+            return self.output_grid
+        return tuple(map(min, self.sharing, self.output_grid))
+
+
+def _per_location_gain(initializer, shape, kernel_area):
+    """Returns what turns weights drawn with the stored shape's fans into those of `Conv2D`.
+
+    Args:
+        initializer: the initializer that drew the weights.
+        shape: `(tiles, kernel_area * channels, filters)`.
+        kernel_area: int, pixels of a patch.
+    """
+    # Axes given by the user are fans of their own choice (Keras 3.13 and later).
+    chosen_axes = getattr(initializer, "input_axes", None) is not None
+    if not isinstance(initializer, keras.initializers.VarianceScaling) or chosen_axes:
+        return 1.0
+    tiles, patch, filters = shape
+
+    def fan(fan_in, fan_out):
+        fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
+        return fans[initializer.mode]
+
+    stored = fan(tiles * patch, tiles * filters)
+    return math.sqrt(stored / fan(patch, kernel_area * filters))

@@ -1,0 +1,49 @@
+"""Draws any figure of a study by its name."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+
+from freeconv.errors import InputError
+from freeconv.plots.style import STYLE
+from freeconv.study import outputs
+
+
+def draw(name: str, frame: pd.DataFrame, dataset: str) -> Figure:
+    """Draws a figure.
+
+    Args:
+        name: The figure's name, see `outputs.FIGURES`.
+        frame: The frame that figure is drawn from, see `outputs.Figure`.
+        dataset: The data set shown.
+
+    Returns:
+        The figure. A panel without data says so.
+
+    Raises:
+        InputError: If there is no such figure, or the frame has no row of the data set.
+
+    Example:
+        >>> from freeconv.plots.style import save
+        >>> history = pd.DataFrame({
+        ...     "dataset": "mnist", "model": ["cnn", "fcn"], "augmentation": "translation",
+        ...     "level": 0.3, "vcp": 0.0, "fold": 0, "epoch": 1, "accuracy": [0.97, 0.96],
+        ...     "val_accuracy": [0.99, 0.98], "val_translation": [0.97, 0.95],
+        ... })
+        >>> save(draw("translation_curves", history, "mnist"), "translation_curves.png")
+    """
+    entry = outputs.figure(name)
+    rows = frame[frame["dataset"] == dataset]
+    if rows.empty:
+        known = ", ".join(sorted(set(frame["dataset"]))) or "no row at all"
+        raise InputError(
+            f"`dataset` must be one of the frame's ({known}) to draw {name!r}. "
+            f"Received: {dataset!r}"
+        )
+    module, _, function = entry.function.partition(".")
+    with matplotlib.rc_context(STYLE):
+        return getattr(import_module(f"freeconv.plots.{module}"), function)(rows, entry)

@@ -1,0 +1,253 @@
+"""The paper's figures, and those drawn in the same way.
+
+Every curve over epochs is the mean over folds; its band is the mean +- 1.96 standard errors over
+folds, the 95 % interval of a normal mean. Folds stop training at different epochs: beyond the
+shortest of them, mean and band are those of the folds still running, so a curve may step there; one
+fold alone has no band.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from freeconv.analysis.summary import (
+    CELL,
+    accuracies,
+    levels_of,
+    mean_over_folds,
+    variable_connections,
+)
+from freeconv.plots.style import (
+    MODEL_LOOKS,
+    accuracy_axis,
+    draw_curve,
+    epoch_axis,
+    epoch_marker,
+    legend,
+    letter_panels,
+    level_curves,
+    level_legend,
+    level_title,
+    panels,
+    say_if_empty,
+)
+from freeconv.study import labels, outputs
+
+# Of the palette of `curves`.
+_TRAINING_LOOKS = {
+    "none": {"color": "black", "linestyle": "-", "marker": "o"},
+    "translation": {"color": "#D55E00", "linestyle": (0, (5, 1.5)), "marker": "s"},
+    "rotation": {"color": "#0072B2", "linestyle": (0, (3, 1, 1, 1)), "marker": "^"},
+    "noise": {"color": "#009E73", "linestyle": (0, (1, 1)), "marker": "D"},
+    "edge_noise": {"color": "#CC79A7", "linestyle": (0, (6, 1.5, 1, 1.5)), "marker": "v"},
+}
+
+# Verdict -> how the marker of a compared number is filled.
+_VERDICT_FILLS = {"agrees": "full", "undecided": "bottom", "differs": "none"}
+
+# Augmentation or perturbation -> what has happened to the images.
+_SUFFERED = {
+    "translation": "translated",
+    "rotation": "rotated",
+    "noise": "noise",
+    "edge_noise": "edge noise",
+}
+
+# Perturbation -> unit of its axis, steps between round ticks, label.
+_STRENGTH_AXES = {
+    "translation": (1, [1, 2, 5, 10], "Shift up to\n(share of the image)"),
+    "rotation": (360, [1, 3, 4.5, 9, 10], "Angle up to\n(degrees)"),
+    "noise": (1, [1, 2, 5, 10], "Standard deviation\n(pixels from 0 to 1)"),
+    "edge_noise": (1, [1, 2, 5, 10], "Standard deviation\n(pixels from 0 to 1)"),
+}
+
+
+def translation_curves(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
+    """Draws accuracies over epochs by level of translation (Figs. 3 and 4)."""
+    rows = _trained(levels_of(history, "translation"))
+    figure, axes = panels(3, 2, height=180, sharex=True, sharey="row")
+    for row, (metric, title) in zip(axes, labels.METRICS.items(), strict=True):
+        for ax, model in zip(row, ("fcn", "cnn"), strict=True):
+            level_curves(ax, rows[rows["model"] == model], metric, "level")
+        accuracy_axis(row[0], title)
+    letter_panels(axes.flat, ("FCN", "CNN"))
+    epoch_axis(axes[-1])
+    level_legend(figure, rows, "level", level_title("translation"))
+    return figure
+
+
+def filter_distance(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
+    """Draws the distance between filters over epochs by level (Figs. 5, B.6 and B.7)."""
+    augmentation = entry.needs.augmentation
+    rows = levels_of(history, augmentation)
+    rows = rows[rows["model"] == "fcn"]
+    figure, axes = panels(1, 2, height=75, sharex=True, sharey=True)
+    for ax, metric in zip(axes.flat, ("distance_1", "distance_4"), strict=True):
+        level_curves(ax, rows, metric, "level")
+    axes[0, 0].set_ylabel("Euclidean distance between filters")
+    letter_panels(axes.flat, ("Radius 1", "Radius 4"))
+    epoch_axis(axes[-1])
+    level_legend(figure, rows, "level", level_title(augmentation))
+    return figure
+
+
+def quadrant_swap(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
+    """Draws the accuracy on quadrant-swapped images over epochs (Fig. 6)."""
+    rows = _trained(history[(history["augmentation"] == "none") & (history["vcp"] == 0)])
+    figure, axes = panels(1, 1, height=72, width=120)
+    (ax,) = axes.flat
+    for model, look in MODEL_LOOKS.items():
+        curve = mean_over_folds(rows[rows["model"] == model], "val_quadrant_swap")
+        draw_curve(ax, curve, labels.MODELS[model], **look | epoch_marker(curve, look["marker"]))
+    say_if_empty(ax)
+    accuracy_axis(ax, "Quadrant-swap accuracy")
+    epoch_axis(axes[-1])
+    legend(figure, ax.get_lines())
+    return figure
+
+
+def vcp_curves(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
+    """Draws accuracies over epochs by probability of masked connections (Figs. C.1 and C.2)."""
+    rows = variable_connections(history[history["model"] == "fcn"])
+    return _six_panels(rows, "vcp", "translation", "FCN", "Absent\nconnections")
+
+
+def augmentation_panels(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
+    """Draws all accuracies of one network over epochs by level of an augmentation."""
+    augmentation, model = entry.needs.augmentation, entry.needs.model
+    rows = levels_of(history, augmentation)
+    rows = rows[rows["model"] == model]
+    network, key_title = labels.MODELS[model], level_title(augmentation)
+    return _six_panels(rows, "level", augmentation, network, key_title)
+
+
+def _six_panels(
+    rows: pd.DataFrame, key: str, augmentation: str, network: str, key_title: str
+) -> Figure:
+    """Training, validation, and validation under each perturbation; one line per value of `key`."""
+    rows = _trained(rows)
+    titles = {
+        "accuracy": f"Training, {_SUFFERED.get(augmentation, augmentation.replace('_', ' '))}",
+        "val_accuracy": "Validation",
+        **{f"val_{kind}": f"Validation, {words}" for kind, words in _SUFFERED.items()},
+    }
+    figure, axes = panels(3, 2, height=180, sharex=True)
+    for ax, metric in zip(axes.flat, titles, strict=True):
+        level_curves(ax, rows, metric, key)
+        accuracy_axis(ax, "Accuracy" if ax in axes[:, 0] else "")
+    letter_panels(axes.flat, titles.values())
+    names = [network, *map(labels.dataset_title, set(rows["dataset"]))]
+    figure.suptitle(", ".join(names), x=0.01, ha="left", size=9)
+    epoch_axis(axes[-1])
+    level_legend(figure, rows, key, key_title)
+    return figure
+
+
+def perturbation_strength(evaluation: pd.DataFrame, entry: outputs.Figure) -> Figure:
+    """Draws accuracies against the strength of each perturbation."""
+    folds = accuracies(evaluation[evaluation["vcp"] == 0], by=(*CELL, "fold"))
+    training = _training_conditions(folds)
+    figure, axes = panels(2, 4, height=105, sharex="col", sharey=True)
+    for row, model in zip(axes, ("fcn", "cnn"), strict=True):
+        of_model = folds[folds["model"] == model]
+        for ax, perturbation in zip(row, _STRENGTH_AXES, strict=True):
+            _strength_curves(ax, of_model, perturbation, training)
+        row[0].set_ylabel(f"{labels.MODELS[model]} accuracy")
+    for ax, (_, steps, label) in zip(axes[-1], _STRENGTH_AXES.values(), strict=True):
+        ax.xaxis.set_major_locator(MaxNLocator(4, steps=steps))
+        ax.set_xlabel(label)
+    axes[0, 0].set_ylim(0, 1.03)
+    letter_panels(axes.flat, (labels.AUGMENTATIONS[kind] for kind in _STRENGTH_AXES))
+    drawn = {line.get_label(): line for ax in axes.flat for line in ax.get_lines()}
+    legend(figure, [drawn[t] for t in training.values() if t in drawn], "Trained with", below=True)
+    return figure
+
+
+def published_numbers(comparison: pd.DataFrame, entry: outputs.Figure) -> Figure:
+    """Draws our numbers against the published ones, and their differences."""
+    figure, axes = panels(2, 3, height=115, sharex="col", height_ratios=(3, 2))
+    for column, (metric, title) in zip(axes.T, labels.METRICS.items(), strict=True):
+        _ours_and_published(*column, comparison[comparison["metric"] == metric])
+        column[1].set_xlabel(f"{title}, published")
+    axes[0, 0].set_ylabel("Ours")
+    axes[1, 0].set_ylabel("Ours minus published")
+    letter_panels(axes.flat, (title.split()[0] for title in labels.METRICS.values()))
+    grey = {"color": "0.3", "marker": "D", "linestyle": "", "markerfacecoloralt": "white"}
+    legend(
+        figure,
+        [
+            *(
+                Line2D([], [], **MODEL_LOOKS[model] | {"linestyle": ""}, label=title)
+                for model, title in labels.MODELS.items()
+            ),
+            *(
+                Line2D([], [], **grey, fillstyle=fill, label=verdict)
+                for verdict, fill in _VERDICT_FILLS.items()
+            ),
+        ],
+        below=True,
+    )
+    return figure
+
+
+def _ours_and_published(against: Axes, difference: Axes, rows: pd.DataFrame) -> None:
+    """A point a number in both panels; the lower one has the tolerances, and fits its points."""
+    rows = rows[rows["folds"] > 0]
+    for (model, verdict), numbers in rows.groupby(["model", "verdict"]):
+        look = MODEL_LOOKS[model] | {"linestyle": "", "markeredgewidth": 0.8}
+        look |= {"fillstyle": _VERDICT_FILLS[verdict], "markerfacecoloralt": "white"}
+        against.plot(numbers["published"], numbers["ours"], **look)
+        difference.plot(numbers["published"], numbers["difference"], **look)
+    for ax in (against, difference):
+        say_if_empty(ax)
+    if rows.empty:
+        return
+    against.axline((rows["published"].iloc[0],) * 2, slope=1, color="0.6", linewidth=0.6, zorder=0)
+    difference.axhline(0, color="0.6", linewidth=0.6, zorder=0)
+    limits = difference.get_ylim()
+    for model, numbers in rows.dropna(subset="tolerance").groupby("model"):
+        bars = {"ecolor": MODEL_LOOKS[model]["color"], "elinewidth": 0.6, "alpha": 0.4}
+        points = numbers["published"], numbers["difference"]
+        difference.errorbar(*points, numbers["tolerance"], fmt="none", **bars)
+    difference.set_ylim(limits)
+
+
+def _trained(history: pd.DataFrame) -> pd.DataFrame:
+    """Leaves out epoch 0, whose chance level would flatten every curve of accuracies."""
+    return history[history["epoch"] >= 1]
+
+
+def _training_conditions(folds: pd.DataFrame) -> dict[tuple[str, float], str]:
+    """Without augmentation, and of each augmentation the level in the middle of its grid.
+
+    All levels would be too many lines to read. Of an even number of levels above 0 the lower of the
+    two in the middle is taken.
+    """
+    conditions = {}
+    for augmentation in _TRAINING_LOOKS:
+        levels = sorted(set(folds.loc[folds["augmentation"] == augmentation, "level"]))
+        if levels:
+            level = levels[(len(levels) - 1) // 2]
+            title = labels.AUGMENTATIONS.get(augmentation, "No augmentation")
+            conditions[augmentation, level] = f"{title} {level:g}" if level else title
+    return conditions
+
+
+def _strength_curves(
+    ax: Axes, folds: pd.DataFrame, perturbation: str, training: dict[tuple[str, float], str]
+) -> None:
+    """Accuracy against the strength of one perturbation; clean images are its strength 0."""
+    unit, _, _ = _STRENGTH_AXES[perturbation]
+    perturbed = folds[(folds["perturbation"] == perturbation) & (folds["strength"] > 0)]
+    if not perturbed.empty:
+        rows = pd.concat([folds[folds["perturbation"] == "clean"], perturbed])
+        rows = rows.assign(strength=rows["strength"] * unit)
+        for (augmentation, level), title in training.items():
+            trained = (rows["augmentation"] == augmentation) & (rows["level"] == level)
+            curve = mean_over_folds(rows[trained], "accuracy", by="strength")
+            draw_curve(ax, curve, title, **_TRAINING_LOOKS[augmentation])
+    say_if_empty(ax)

@@ -1,0 +1,179 @@
+"""Tables of what follows from a study: the comparison with the paper, its conclusions, sharing."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from freeconv.analysis.comparison import VERDICTS as COMPARISON_VERDICTS
+from freeconv.analysis.conclusions import VERDICTS as CONCLUSION_VERDICTS
+from freeconv.report.render import (
+    DASH,
+    Document,
+    TextTable,
+    interval,
+    number,
+    signed,
+    whole_range,
+)
+from freeconv.study import labels
+from freeconv.study.outputs import Table
+
+
+def comparison(frame: pd.DataFrame, entry: Table) -> Document:
+    """Makes the table of our numbers beside the published ones.
+
+    Args:
+        frame: See `comparison.compare`; may be empty.
+        entry: The table.
+    """
+    return Document("Comparison", [_comparison_part(frame)], frame)
+
+
+def conclusions(frame: pd.DataFrame, entry: Table) -> Document:
+    """Makes the tables of verdicts on the paper's conclusions: an overview, then every criterion.
+
+    Args:
+        frame: See `conclusions.conclude`.
+        entry: The table.
+    """
+    return Document("Conclusions", [_overview_part(frame), _criteria_part(frame)], frame)
+
+
+def sharing(frame: pd.DataFrame, entry: Table) -> Document:
+    """Makes the table of accuracies by degree of weight sharing, means over folds of each level.
+
+    Args:
+        frame: See `sharing_degrees.degrees_of_sharing`.
+        entry: The table.
+    """
+    return Document("Sharing", [_sharing_part(frame)], frame)
+
+
+def _sharing_part(records: pd.DataFrame) -> TextTable:
+    network = ["dataset", "model", "sharing", "glorot_fans", "kernels", "parameters"]
+    condition = ["augmentation", "level"]
+    filled = records.fillna({"sharing": DASH, "glorot_fans": DASH})
+    metrics = {"val_accuracy": "validation", "val_translation": "translated"}
+    means = filled.groupby([*network, *condition], sort=False)[list(metrics)].mean()
+    wide = means.unstack(condition).reorder_levels([1, 2, 0], axis="columns")
+    cells = wide.index.to_frame(index=False)
+    cells["dataset"] = cells["dataset"].map(labels.dataset_title)
+    cells["model"] = cells["model"].map(labels.model_title)
+    for count in ("kernels", "parameters"):
+        cells[count] = cells[count].map("{:,}".format)
+    cells.columns = ["Data set", "Network", "Sharing", "Initial weights", "Kernels", "Parameters"]
+    conditions = {(augmentation, level) for augmentation, level, _ in wide}
+    for augmentation, level in sorted(conditions, key=_unaugmented_first):
+        trained = f"{augmentation.replace('_', ' ')} {level:g}" if level else "no augmentation"
+        for metric, word in metrics.items():
+            values = wide[augmentation, level, metric]
+            cells[f"{trained.capitalize()}: {word}"] = values.map(number).to_numpy()
+    folds = records["fold"].nunique()
+    caption = (
+        "Accuracy by the degree of weight sharing: side of the tile of positions that have one "
+        "kernel, all for one kernel a layer; networks with ordinary convolutions have none to "
+        f"choose. Means over {folds} folds of the epoch with the highest validation accuracy, on "
+        "clean and on translated validation images. Kernels and parameters: of all convolutions."
+    )
+    return TextTable(
+        "sharing", caption, cells, "llllrr" + "r" * (len(cells.columns) - 6), long=True
+    )
+
+
+def _unaugmented_first(condition: tuple[str, float]) -> tuple:
+    augmentation, level = condition
+    return level > 0, augmentation, level
+
+
+def _comparison_part(comparison: pd.DataFrame) -> TextTable:
+    departures = filter(None, comparison["departures"].dropna().unique())
+    notes = {text: str(number) for number, text in enumerate(departures, start=1)}
+    cells = pd.DataFrame(
+        {
+            "Table": comparison["table"].str.removeprefix("Table "),
+            "Data set": comparison["dataset"].map(labels.dataset_title),
+            "Network": comparison["model"].map(labels.MODELS),
+            "Trained with": comparison["augmentation"].map(labels.AUGMENTATIONS),
+            "Level": comparison["level"].map("{:.2f}".format),
+            "Accuracy": comparison["metric"].map(_short_metric),
+            "Published": comparison["published"].map(number),
+            "Ours": comparison["ours"].map(number),
+            "Difference": comparison["difference"].map(signed),
+            "Tolerance": comparison["tolerance"].map(number),
+            "Folds": comparison["folds"].map(str),
+            "Epochs": comparison["epochs"].map(str),
+            "Verdict": comparison["verdict"],
+            "Notes": comparison["departures"].map(lambda text: notes.get(text, "")),
+        }
+    )
+    caption = _comparison_caption(comparison, notes)
+    return TextTable("comparison", caption, cells, "llllrlrrrrrrll", long=True)
+
+
+def _comparison_caption(comparison: pd.DataFrame, notes: dict[str, str]) -> str:
+    if comparison.empty:
+        return "Comparison with Ott et al. (2020): they have no number of this study's data sets."
+    counts = comparison["verdict"].value_counts()
+    verdicts = "; ".join(
+        f"{verdict} ({meaning}): {counts.get(verdict, 0)}"
+        for verdict, meaning in COMPARISON_VERDICTS.items()
+    )
+    protocols = " or ".join(
+        f"({text})" for text in sorted(comparison["protocol"].dropna().unique())
+    )
+    legend = "".join(f" {number}: {text}." for text, number in notes.items())
+    return (
+        f"Published and our medians over all epochs of all folds, {len(comparison)} numbers of Ott "
+        f"et al. (2020). {verdicts}. Tolerance: 95 % prediction interval of the difference from "
+        "the spread over our folds. Epochs: those of all folds together. "
+        + (f"Ours ran under the protocol {protocols}. " if protocols else "")
+        + "Notes: how ours departs from the published run, which the tolerance does not allow for."
+        + (legend or " None.")
+    )
+
+
+def _overview_part(conclusions: pd.DataFrame) -> TextTable:
+    verdicts = conclusions.drop_duplicates(["conclusion", "dataset"]).pivot(
+        index=["conclusion", "statement"], columns="dataset", values="conclusion_verdict"
+    )
+    verdicts = verdicts[conclusions["dataset"].unique()]
+    verdicts.columns = [labels.dataset_title(dataset) for dataset in verdicts]
+    cells = verdicts.reset_index().rename(columns={"conclusion": "No.", "statement": "Conclusion"})
+    meanings = "; ".join(f"{name}: {meaning}" for name, meaning in CONCLUSION_VERDICTS.items())
+    caption = (
+        "The conclusions of Ott et al. (2020) on this study's data. Of a criterion, "
+        f"{meanings}. A conclusion is reproduced if all of its criteria are, and not reproduced if "
+        "one is not; if only some are covered or decided it is undecided."
+    )
+    widths = "rp{10cm}" + "l" * verdicts.shape[1]
+    return TextTable("conclusions", caption, cells.astype(str), widths, long=True)
+
+
+def _criteria_part(conclusions: pd.DataFrame) -> TextTable:
+    cells = pd.DataFrame(
+        {
+            "No.": conclusions["conclusion"].map(str),
+            "Data set": conclusions["dataset"].map(labels.dataset_title),
+            "Statistic": conclusions["statistic"],
+            "Value": conclusions["value"].map(signed),
+            "95 % interval": list(map(interval, conclusions["low"], conclusions["high"])),
+            "Paper": [f"{row.side} {row.threshold:g}" for row in conclusions.itertuples()],
+            "Verdict": conclusions["verdict"],
+            "Folds": conclusions["folds"].map(str),
+            "Epochs": [
+                whole_range(row.fewest_epochs, row.most_epochs) for row in conclusions.itertuples()
+            ],
+            "Source": conclusions["source"],
+        }
+    )
+    protocols = " or ".join(f"({text})" for text in sorted(conclusions["protocol"].unique()))
+    caption = (
+        "Criteria of the conclusions. Value: mean over folds, with the interval of a "
+        "t-distribution. Accuracies of a fold are medians over its epochs. Epochs: fewest to most "
+        f"of the data set's networks. Levels: those of the study. Protocol: {protocols}."
+    )
+    return TextTable("criteria", caption, cells, "rlp{5cm}rllp{1.8cm}rrp{7cm}", long=True)
+
+
+def _short_metric(metric: str) -> str:
+    return labels.METRICS[metric].removesuffix(" accuracy")

@@ -1,0 +1,120 @@
+"""Refuses records that are not what they should be, before they are joined with others."""
+
+import numpy as np
+
+from freeconv.errors import InputError
+from freeconv.results.best_epoch import best_epoch
+from freeconv.results.schemas import CELL_COLUMNS
+from freeconv.results.staleness import training_identity
+
+_AGAIN = "delete it and run again"
+
+_PERTURBED = ("val_translation", "val_rotation", "val_noise", "val_edge_noise", "val_quadrant_swap")
+_ACCURACIES = ("accuracy", "val_accuracy", *_PERTURBED)
+
+
+def check_history(path, history, run):
+    """Check the history of one cell of a grid.
+
+    Args:
+        path: its file, for messages.
+        history: `pandas.DataFrame` by `schemas.HISTORY_SCHEMA`.
+        run: what its file keeps beside the rows (`provenance.describe_run`).
+
+    Raises:
+        InputError: if the file does not say where its rows come from, they are of another cell,
+            epochs are missing, an accuracy is no share, or a loss is no finite number.
+    """
+    _check_identity(path, history, run)
+    epochs = history["epoch"].tolist()
+    if len(epochs) < 2 or epochs != list(range(len(epochs))):
+        raise InputError(
+            f"{path}: its epochs are {_shortened(epochs)}, expected 0, 1, 2 and so on; {_AGAIN}"
+        )
+    trained = history[history["epoch"] >= 1]
+    diverged = trained["epoch"][~np.isfinite(trained[["loss", "val_loss"]]).all(axis=1)]
+    if len(diverged):
+        raise InputError(
+            f"{path}: training diverged, the loss of epoch {diverged.iloc[0]} is not a finite "
+            "number; lower the learning_rate of its data set in the configuration, or take the "
+            "cell out of the study"
+        )
+    for name in _ACCURACIES:
+        if not trained[name].between(0, 1).all():
+            raise InputError(f"{path}: {name} must lie in [0, 1]; {_AGAIN}")
+
+
+def check_evaluation(path, evaluation, run, history, trained):
+    """Check the evaluation of one cell.
+
+    Args:
+        path: its file, for messages.
+        evaluation: `pandas.DataFrame` by `schemas.EVALUATION_SCHEMA`.
+        run: what its file keeps beside the rows.
+        history: checked history of the cell.
+        trained: what the file of the history keeps beside the rows.
+
+    Raises:
+        InputError: if the rows are of another cell, another training or another epoch than the
+            best one, or count more images correct than there are.
+    """
+    _check_identity(path, evaluation, run)
+    if run.get("training") != training_identity(trained):
+        raise InputError(f"{path}: evaluates another training than its history records; {_AGAIN}")
+    best = best_epoch(history)
+    if set(evaluation["epoch"]) != {best}:
+        raise InputError(
+            f"{path}: evaluates epoch {_shortened(sorted(set(evaluation['epoch'])))}, but the best "
+            f"one is {best}; {_AGAIN}"
+        )
+    if not evaluation["correct"].between(0, evaluation["count"]).all():
+        raise InputError(f"{path}: counts more images correct than there are; {_AGAIN}")
+
+
+def check_mixture(runs):
+    """Check that cells may be joined: each is there once, on the same images, by the same code.
+
+    Args:
+        runs: mapping, path of a history -> what it keeps beside its rows.
+
+    Raises:
+        InputError: naming two files that do not belong together.
+    """
+    first = {}
+    for path, run in runs.items():
+        settings = run["settings"]
+        cell = tuple(settings[name] for name in CELL_COLUMNS[:-1])
+        facts = {
+            ("cell", cell): path,
+            ("the images of fold", settings["dataset"], settings["fold"]): run["data"],
+            **{("the code of", module): digest for module, digest in run["code"].items()},
+        }
+        for fact, value in facts.items():
+            other, expected = first.setdefault(fact, (path, value))
+            if expected == value:
+                continue
+            if fact[0] == "cell":
+                raise InputError(f"{path}: the same cell as {other}; leave one of them out")
+            name = " ".join(map(str, fact))
+            raise InputError(
+                f"{path}: {name} changed since {other} was computed; they do not mix. "
+                "Run the study again, which trains the stale one anew"
+            )
+
+
+def _check_identity(path, rows, run):
+    settings = run.get("settings", {})
+    if not {"settings", "data", "code"} <= run.keys() or not set(CELL_COLUMNS) <= settings.keys():
+        raise InputError(f"{path}: does not say what it was computed from; {_AGAIN}")
+    for name in CELL_COLUMNS:
+        found = rows[name].unique().tolist()
+        if found != [settings[name]]:
+            raise InputError(
+                f"{path}: its rows are of {name} {_shortened(found)}, but the file says "
+                f"{settings[name]}; {_AGAIN}"
+            )
+
+
+def _shortened(values):
+    shown = ", ".join(map(str, values[:5]))
+    return shown + (", ..." if len(values) > 5 else "")

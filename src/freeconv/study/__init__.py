@@ -1,0 +1,1 @@
+"""Studies: their configuration, the grid of runs it spans, and the settings of each."""

@@ -1,0 +1,301 @@
+"""A study: the grid of cells that its configuration spans, and the settings of each.
+
+A cell is one training job, identified by (dataset, model, augmentation, level,
+vcp, fold). Level 0 of every augmentation is one and the same cell, whose
+augmentation is `none`. A trial is a training job of the hyperparameter search,
+which stands beside the grid.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+
+from freeconv.errors import InputError
+from freeconv.study import extensions
+from freeconv.study.consistency import check_consistency, choices_of
+from freeconv.study.settings import (
+    UNAUGMENTED,
+    Cell,
+    CellSettings,
+    EvaluationSettings,
+    Folds,
+    NetworkSettings,
+    Protocol,
+    Search,
+    TrainingSettings,
+    Trial,
+    Variant,
+    VcpGrid,
+    as_level,
+)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A parsed study configuration.
+
+    Attributes:
+        name: of the study, the folder of its results.
+        seed: from which every cell's seed follows.
+        seed_policy: `cell` (one seed per cell) or `paper` (seed 0 everywhere).
+        device: `auto`, `gpu` or `cpu`.
+        gpu_shares: how many jobs share a GPU, 1 or more.
+        backend: `tensorflow` or `jax`.
+        precision: `float32`, `tf32` or `mixed_bfloat16`.
+        keep_models: whether the best epoch's models outlive their evaluation.
+        datasets: name -> `TrainingSettings`.
+        sources: name -> digest of what the data set is made of, wherever it comes from.
+        models: name -> `Variant`; the names `cnn` and `fcn` are those of the plain ones.
+        augmentations: name -> levels of the training augmentation.
+        vcp: the grid of variable connection patterns, or None.
+        search: the grid of the hyperparameter search, or None.
+        folds: the cross-validation.
+        protocol: choices between paper and published code.
+        validation: perturbation -> strength, measured after every epoch.
+        evaluation: perturbation -> strengths, for the best epoch's model.
+        extension: augmentations and networks of the study's own, or None.
+    """
+
+    name: str
+    seed: int
+    seed_policy: str
+    device: str
+    gpu_shares: int
+    backend: str
+    precision: str
+    keep_models: bool
+    datasets: dict[str, TrainingSettings]
+    sources: dict[str, str]
+    models: dict[str, Variant]
+    augmentations: dict[str, tuple[float, ...]]
+    vcp: VcpGrid | None
+    search: Search | None
+    folds: Folds
+    protocol: Protocol
+    validation: dict[str, float]
+    evaluation: dict[str, tuple[float, ...]]
+    extension: extensions.Extension | None
+
+    @classmethod
+    def from_config(cls, config):
+        """The study that a configuration of all keys, valid by the schema, describes.
+
+        Raises:
+            InputError: if keys contradict each other, or the extension is not what it should be.
+        """
+        extension = config["extension"] and extensions.Extension.from_config(config["extension"])
+        check_consistency(config, extension)
+        folds, vcp, protocol = config["folds"], config["vcp"], Protocol(**config["protocol"])
+        return cls(
+            name=config["study"],
+            seed=config["seed"],
+            seed_policy=config["seed_policy"],
+            device=config["device"],
+            gpu_shares=config["gpu_shares"],
+            backend=config["backend"],
+            precision=config["precision"],
+            keep_models=config["keep_models"],
+            datasets={name: TrainingSettings(**d) for name, d in config["datasets"].items()},
+            sources={name: _source_digest(config["sources"][name]) for name in config["datasets"]},
+            models=_models(config["models"], config["variants"] or {}, protocol),
+            augmentations=_levels(config["augmentations"]),
+            vcp=vcp and VcpGrid.from_config(vcp),
+            search=config["search"] and Search.from_config(config["search"]),
+            folds=Folds(folds["count"], tuple(folds["run"]), folds["method"]),
+            protocol=protocol,
+            validation={kind: as_level(level) for kind, level in config["validation"].items()},
+            evaluation=_levels(config["evaluation"]),
+            extension=extension,
+        )
+
+    def cells(self):
+        """Every cell of the grid, once: data set by data set, fold by fold.
+
+        Returns:
+            A list of `Cell`. Level 0 of all augmentations is one cell a model;
+            variable connection patterns add cells of free convolutions alone.
+        """
+        conditions = [
+            (model, UNAUGMENTED if level == 0 else augmentation, level, 0.0)
+            for model in self.models
+            for augmentation, levels in self.augmentations.items()
+            for level in levels
+        ]
+        if self.vcp:
+            kind = UNAUGMENTED if self.vcp.translation == 0 else "translation"
+            conditions += [
+                (model, kind, self.vcp.translation, probability)
+                for model in self.free_models()
+                for probability in self.vcp.probabilities
+            ]
+        return [
+            Cell(dataset, *condition, fold)
+            for dataset in self.datasets
+            for fold in self.folds.run
+            for condition in dict.fromkeys(conditions)
+        ]
+
+    def free_models(self):
+        """The names of the models that have free convolutions."""
+        return [name for name, variant in self.models.items() if variant.kind == "fcn"]
+
+    def varies(self, choice):
+        """Whether the models differ in a choice: a key of `protocol`, or `sharing`."""
+        return len({variant.choices[choice] for variant in self.models.values()}) > 1
+
+    def seed_of(self, cell):
+        """The seed of a cell, 0 to 2^31 - 1.
+
+        It follows from the study's seed and the cell's identity alone, so that
+        adding cells to a study changes no other cell. With `seed_policy: paper`
+        it is 0 for every cell (paper, section A.3).
+        """
+        identity = [cell.dataset, cell.model, cell.augmentation, cell.level, cell.vcp, cell.fold]
+        return self._seed(identity)
+
+    def folds_of(self, dataset):
+        """How the images of a data set are assigned to folds, and of which images.
+
+        Returns:
+            A mapping of `count`, `method`, `seed` (0 where nothing is random) and `source`.
+        """
+        return {
+            "count": self.folds.count,
+            "method": self.folds.method,
+            "seed": 0 if self.folds.method == "contiguous" else self.seed,
+            "source": self.sources[dataset],
+        }
+
+    def settings_of(self, cell):
+        """The `CellSettings` of a cell."""
+        return self._settings(cell, self.seed_of(cell), self.datasets[cell.dataset])
+
+    def evaluation_settings(self):
+        """The `EvaluationSettings` of every cell's model."""
+        strengths = {kind: list(values) for kind, values in self.evaluation.items()}
+        return EvaluationSettings(self.seed, strengths)
+
+    def network_settings(self, dataset):
+        """The `NetworkSettings` of a data set."""
+        training = self.datasets[dataset]
+        return NetworkSettings(
+            network=training.network,
+            layers=training.layers,
+            learning_rate=training.learning_rate,
+            backend=self.backend,
+            models={
+                name: {"kind": variant.kind, "sharing": variant.sharing}
+                for name, variant in self.models.items()
+            },
+        )
+
+    def extension_for(self, *names):
+        """The path of the extension, if any of the names is of its making; else None.
+
+        Args:
+            *names: augmentations and networks that a job works with.
+        """
+        if self.extension is None:
+            return None
+        own = {*self.extension.augmentations, *self.extension.networks, *self.extension.built}
+        return self.extension.path if own & set(names) else None
+
+    def extension_of_training(self, settings):
+        """The path of the extension, if a cell of these `CellSettings` is trained by it."""
+        return self.extension_for(settings.augmentation, settings.network)
+
+    def extension_of_evaluation(self, settings):
+        """The path of the extension, if a cell of these `CellSettings` is evaluated by it."""
+        return self.extension_for(settings.network, *self.evaluation)
+
+    def trials(self):
+        """Every trial of the hyperparameter search, data set by data set.
+
+        Returns:
+            A list of `Trial`, in the order of the configuration.
+
+        Raises:
+            InputError: if the study has no search.
+        """
+        if self.search is None:
+            raise InputError(
+                f"search: null, so study {self.name} has no hyperparameter search; "
+                "describe one under this key (config/README.md explains it)"
+            )
+        return [
+            Trial(dataset, model, layers, learning_rate, self.search.fold)
+            for dataset in self.search.datasets
+            for model in self.models
+            for layers in self.search.layers
+            for learning_rate in self.search.learning_rates
+        ]
+
+    def settings_of_trial(self, trial):
+        """The `CellSettings` of a trial: of an unaugmented network with all its connections.
+
+        Its seed follows from the study's seed and the trial's identity, in the
+        same way as a cell's (see `seed_of`), and is another than that of any cell.
+        What the search does not say is as in the data set's own training.
+        """
+        cell = Cell(trial.dataset, trial.model, UNAUGMENTED, 0.0, 0.0, trial.fold)
+        training = replace(
+            self.datasets[trial.dataset],
+            layers=trial.layers,
+            learning_rate=trial.learning_rate,
+            **vars(self.search.datasets[trial.dataset]),
+        )
+        return self._settings(cell, self._seed(["search", *vars(trial).values()]), training)
+
+    def _seed(self, identity):
+        """A seed of the study that an identity, a list of names and numbers, has to itself."""
+        if self.seed_policy == "paper":
+            return 0
+        digest = hashlib.sha256(json.dumps([self.seed, *identity]).encode()).digest()
+        return int.from_bytes(digest[:4], "big") >> 1
+
+    def _settings(self, cell, seed, training):
+        folds, variant = self.folds_of(cell.dataset), self.models[cell.model]
+        return CellSettings(
+            **vars(cell),
+            seed=seed,
+            kind=variant.kind,
+            sharing=variant.sharing,
+            **vars(training),
+            glorot_fans=variant.protocol.glorot_fans,
+            vcp_kind=variant.protocol.vcp,
+            edge_noise=variant.protocol.edge_noise,
+            validation_batches=variant.protocol.validation_batches,
+            **{f"validation_{kind}": level for kind, level in self.validation.items()},
+            backend=self.backend,
+            precision=self.precision,
+            fold_count=folds["count"],
+            fold_method=folds["method"],
+            fold_seed=folds["seed"],
+            source=folds["source"],
+        )
+
+
+def _source_digest(source):
+    """16 hexadecimal digits of a data set's source, but for the places it can be had from."""
+    content = {key: value for key, value in source.items() if key not in ("urls", "path")}
+    if "files" in content:
+        files = content["files"].items()
+        content["files"] = {
+            role: {key: value for key, value in file.items() if key != "path"}
+            for role, file in files
+        }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _levels(by_kind):
+    return {kind: tuple(map(as_level, levels)) for kind, levels in by_kind.items()}
+
+
+def _models(names, variants, protocol):
+    """Name -> `Variant` of every model of a study."""
+    models = {}
+    for name in names:
+        choices = {"sharing": 1, **choices_of(name, variants)}
+        kind, sharing = choices.pop("kind"), str(choices.pop("sharing"))
+        models[name] = Variant(kind, sharing, replace(protocol, **choices))
+    return models

@@ -1,0 +1,1 @@
+"""Training and evaluation of the networks: all that imports a deep learning framework."""

@@ -1,0 +1,199 @@
+"""What the compiled loops are, on any backend: their interface, and the steps they are made of."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from freeconv.training.augmentation import augment
+
+
+class Condition(NamedTuple):
+    """How images are perturbed before a network sees them."""
+
+    kind: str
+    strength: float
+
+
+class Measurement(NamedTuple):
+    """What a network makes of the images of a data set, under each of several conditions.
+
+    Attributes:
+        predictions: int array (images, conditions), the most probable class.
+        losses: float array (conditions,), mean cross-entropy in nats.
+    """
+
+    predictions: np.ndarray
+    losses: np.ndarray
+
+
+class BaseTrainer(ABC):
+    """Trains a network by Adam (paper, section A.3), one compiled epoch at a time.
+
+    What is made smaller is the mean cross-entropy plus the sum of `model.losses` (regularizers of
+    weights and of activities, `add_loss`); constraints hold after every step. As in `fit` of Keras.
+
+    Args:
+        model: `keras.Model` of softmax outputs.
+        learning_rate: of Adam; its other parameters are Keras' defaults.
+        batch_size: images a step.
+        augmentation: kind of `augmentation.augment`, drawn afresh for every
+            image every time.
+        level: strength of the augmentation.
+        edge_noise: form of the edge noise, `paper` or `published`.
+    """
+
+    def __init__(self, model, *, learning_rate, batch_size, augmentation, level, edge_noise):
+        self._model = model
+        self._learning_rate = learning_rate
+        self._batch_size = batch_size
+        self._augment = (augmentation, level, edge_noise)
+        self._random = keras.random.SeedGenerator(0)
+
+    def epoch(self, images, labels, seed):
+        """Train for one epoch of floor(images / batch size) steps.
+
+        Args:
+            images: uint8 tensor (images, height, width, channels).
+            labels: integer tensor (images,).
+            seed: `numpy.random.SeedSequence` of the order and the augmentation.
+
+        Returns:
+            (loss, accuracy): mean cross-entropy, without the other losses, and
+            share of correct ones, of the images that were trained on, as they
+            were seen.
+        """
+        reset_random(self._random, seed)
+        loss, accuracy = self._epoch(images, labels)
+        return float(loss), float(accuracy)
+
+    def state(self):
+        """What the next epochs depend on, besides the images and their seeds.
+
+        Returns:
+            List of arrays: the model's variables, trained or not, then steps and moments of Adam.
+            Later epochs leave them as they are.
+        """
+        variables = [variable.numpy() for variable in self._model.variables]
+        return [*variables, *map(ops.convert_to_numpy, self._adam_state())]
+
+    def restore(self, state):
+        """Go on from a `state` of a trainer that was made like this one."""
+        variables = self._model.variables
+        for variable, value in zip(variables, state[: len(variables)], strict=True):
+            variable.assign(value)
+        self._restore_adam(state[len(variables) :])
+
+    @abstractmethod
+    def _epoch(self, images, labels):
+        """Train the model in one compiled loop; return the means as scalar tensors."""
+
+    @abstractmethod
+    def _adam_state(self):
+        """Steps done, first and second moments of Adam, as one list of tensors."""
+
+    @abstractmethod
+    def _restore_adam(self, state):
+        """Set what `_adam_state` returns, from arrays."""
+
+    def _order(self, count):
+        """The images of an epoch, in the order they are trained on."""
+        return keras.random.shuffle(ops.arange(count), seed=self._random)
+
+    def _seen(self, images):
+        """A batch of stored images as the network sees it."""
+        kind, level, edge_noise = self._augment
+        return augment(scale_pixels(images), kind, level, self._random, edge_noise)
+
+    def _outcome(self, images, labels):
+        """What a batch of seen images is trained on.
+
+        Returns:
+            (total, loss, correct): the loss that a step reduces, the mean cross-entropy in it, and
+            how many images are correct.
+        """
+        probabilities = self._model(images, training=True)
+        correct = ops.sum(ops.cast(is_correct(labels, probabilities), "int32"))
+        loss = ops.mean(cross_entropy(labels, probabilities))
+        # Those of this call: Keras forgets the last ones when the model is called.
+        added = [ops.sum(ops.cast(value, "float32")) for value in self._model.losses]
+        return sum(added, loss), loss, correct
+
+
+class BaseEvaluator(ABC):
+    """Measures a network on images under several conditions, in one compiled loop.
+
+    All conditions of a batch go through the network together.
+
+    Args:
+        model: `keras.Model` of softmax outputs.
+        conditions: sequence of `Condition`.
+        batch_size: images a batch; a smaller last batch is measured too.
+        edge_noise: form of the edge noise, `paper` or `published`.
+    """
+
+    def __init__(self, model, *, conditions, batch_size, edge_noise):
+        self._model = model
+        self._conditions = tuple(conditions)
+        self._batch_size = batch_size
+        self._edge_noise = edge_noise
+        self._random = keras.random.SeedGenerator(0)
+
+    def measure(self, images, labels, seed):
+        """Measure the network.
+
+        Args:
+            images: uint8 tensor (images, height, width, channels).
+            labels: integer tensor (images,).
+            seed: `numpy.random.SeedSequence` of the perturbations.
+
+        Returns:
+            `Measurement`.
+        """
+        reset_random(self._random, seed)
+        predictions, losses = self._measure(images, labels)
+        return Measurement(*map(ops.convert_to_numpy, (predictions, losses)))
+
+    @abstractmethod
+    def _measure(self, images, labels):
+        """Measure all images in one compiled loop; return a `Measurement` of tensors."""
+
+    def _batch(self, images, labels):
+        """Predictions (images, conditions) of a batch, and its summed losses (conditions,)."""
+        images = scale_pixels(images)
+        perturbed = [
+            augment(images, kind, strength, self._random, self._edge_noise)
+            for kind, strength in self._conditions
+        ]
+        probabilities = self._model(ops.concatenate(perturbed, axis=0), training=False)
+        shape = (len(self._conditions), -1)
+        losses = cross_entropy(ops.tile(labels, shape[:1]), probabilities)
+        predicted = ops.reshape(ops.argmax(probabilities, axis=-1), shape)
+        return ops.transpose(predicted), ops.sum(ops.reshape(losses, shape), axis=1)
+
+
+def on_device(images, labels):
+    """Images and labels as tensors, where networks compute."""
+    return ops.convert_to_tensor(images), ops.convert_to_tensor(labels, "int32")
+
+
+def reset_random(generator, seed):
+    """Set a `keras.random.SeedGenerator` to the start of the stream of a `SeedSequence`."""
+    generator.state.assign(seed.generate_state(2) >> 1)
+
+
+def scale_pixels(images):
+    """Pixels 0..255 as floats 0..1."""
+    return ops.cast(images, "float32") / 255.0
+
+
+def cross_entropy(labels, probabilities):
+    """Cross-entropy in nats of each image."""
+    return ops.sparse_categorical_crossentropy(labels, probabilities)
+
+
+def is_correct(labels, probabilities):
+    """Whether the most probable class is the label, of each image."""
+    return ops.equal(ops.cast(labels, "int32"), ops.argmax(probabilities, axis=-1))

@@ -1,0 +1,67 @@
+"""Evaluates a trained network on its validation fold under a sweep of perturbations."""
+
+import numpy as np
+import pandas as pd
+
+from freeconv.results.schemas import CELL_COLUMNS, EVALUATION_SCHEMA
+from freeconv.training.devices import require_backend
+from freeconv.training.engine import Condition, Evaluator, computing_in, on_device
+
+
+def sweep_conditions(strengths):
+    """The conditions of an evaluation.
+
+    Args:
+        strengths: mapping, perturbation -> its strengths.
+
+    Returns:
+        List of `engine.Condition`: clean, quadrant swap, then the sweep.
+    """
+    sweep = [Condition(kind, strength) for kind in strengths for strength in strengths[kind]]
+    return [Condition("clean", 0.0), Condition("quadrant_swap", 0.0), *sweep]
+
+
+def evaluate_model(settings, model, epoch, validation, conditions, seed):
+    """Count how many images of each class a network gets right under each condition.
+
+    Args:
+        settings: `settings.CellSettings` that the network was trained by.
+        model: `keras.Model` with the weights of its best epoch.
+        epoch: that epoch.
+        validation: `folds.Split` of the validation fold.
+        conditions: list of `engine.Condition`.
+        seed: of the perturbations. Cells that share it, the data and the batch
+            size are measured on the very same images.
+
+    Returns:
+        `pandas.DataFrame` by `schemas.EVALUATION_SCHEMA`.
+
+    Raises:
+        InputError: if Keras computes with another backend than the one that trained the network.
+    """
+    require_backend(settings.backend)
+    evaluator = Evaluator(
+        model,
+        conditions=conditions,
+        batch_size=settings.batch_size,
+        edge_noise=settings.edge_noise,
+    )
+    with computing_in(settings.precision):
+        predictions, _ = evaluator.measure(*on_device(*validation), np.random.SeedSequence(seed))
+    labels = np.asarray(validation.labels)
+    classes = np.unique(labels)
+    identity = {name: getattr(settings, name) for name in CELL_COLUMNS}
+    records = [
+        {
+            **identity,
+            "epoch": epoch,
+            "perturbation": condition.kind,
+            "strength": condition.strength,
+            "label": label,
+            "count": int(np.sum(labels == label)),
+            "correct": int(np.sum((labels == label) & (predicted == label))),
+        }
+        for condition, predicted in zip(conditions, predictions.T, strict=True)
+        for label in classes
+    ]
+    return pd.DataFrame(records, columns=EVALUATION_SCHEMA.names)

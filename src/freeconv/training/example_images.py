@@ -1,0 +1,99 @@
+"""One image of a data set, as the networks see it under every augmentation and perturbation.
+
+The images are made by the very functions that training and validation use, at a fixed shift or
+angle instead of a drawn one.
+
+Source: Ott et al. (2020), Figs. 2 and B.1 to B.4.
+"""
+
+import numpy as np
+import pandas as pd
+from keras import ops
+
+from freeconv.results.schemas import EXAMPLES_SCHEMA
+from freeconv.study.extensions import own_augmentations
+from freeconv.training.augmentation import (
+    EDGE_WIDTH,
+    add_edge_noise,
+    add_noise,
+    augment,
+    rotate,
+    swap_quadrants,
+    translate,
+)
+
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
+"""The levels above 0 of the paper's figures."""
+
+NOISE_SEED = 0
+"""Of the noise: the same draw at all levels, so that the images differ in its strength alone."""
+
+
+def example_image(records):
+    """The image shown: the first of the last class, a figure that no rotation leaves as it was.
+
+    Args:
+        records: Data set as `formats.open_dataset` returns it.
+
+    Returns:
+        Pixel values from 0 to 1, float32 of shape `(height, width, channels)`.
+    """
+    labels = np.asarray(records["label"])
+    return records["image"][np.argmax(labels == labels.max())].astype(np.float32) / 255
+
+
+def perturbed_images(image, edge_noise):
+    """Makes one image of every kind and strength.
+
+    Args:
+        image: Pixel values from 0 to 1.
+        edge_noise: `paper` or `published`, see `augmentation.add_edge_noise`.
+
+    Input shape:
+        `(height, width, channels)`
+
+    Returns:
+        A dict (perturbation, strength) -> image of the same shape, not clipped. `clean` and
+        `quadrant_swap` have strength 0; `translation` shifts leftwards by strength times the
+        width, `rotation` turns clockwise by strength times 360 degrees, `noise` and `edge_noise`
+        have that standard deviation. Augmentations of an extension draw the same numbers at all
+        strengths.
+    """
+    images = ops.convert_to_tensor(image)[None]
+    # Far enough from both ends of a batch for the published edge noise, which counts images.
+    batch = ops.repeat(images, 2 * EDGE_WIDTH + 1, axis=0)
+    made = {("clean", 0.0): images, ("quadrant_swap", 0.0): swap_quadrants(images)}
+    for level in LEVELS:
+        left = ops.convert_to_tensor([[0.0, -level * image.shape[1]]])
+        edges = add_edge_noise(batch, level, NOISE_SEED, form=edge_noise)
+        made |= {
+            ("translation", level): translate(images, left),
+            ("rotation", level): rotate(images, ops.convert_to_tensor([level * 360.0])),
+            ("noise", level): add_noise(images, level, NOISE_SEED),
+            ("edge_noise", level): edges[EDGE_WIDTH : EDGE_WIDTH + 1],
+        }
+        for kind in own_augmentations():
+            made[kind, level] = augment(images, kind, level, NOISE_SEED)
+    return {key: ops.convert_to_numpy(images)[0] for key, images in made.items()}
+
+
+def example_records(dataset, images):
+    """Turns images into a data frame, clipped and rounded to what a screen can show.
+
+    Args:
+        dataset: Name of the data set.
+        images: See `perturbed_images`.
+
+    Returns:
+        `pandas.DataFrame` by `schemas.EXAMPLES_SCHEMA`.
+    """
+    rows = [
+        (
+            dataset,
+            *key,
+            *image.shape,
+            np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8).tobytes(),
+        )
+        for key, image in images.items()
+    ]
+    return pd.DataFrame(rows, columns=EXAMPLES_SCHEMA.names)

@@ -1,0 +1,113 @@
+"""Degrees of weight sharing beside their accuracies, counted by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import run_script
+
+from freeconv.analysis.sharing_degrees import SHARING_SCHEMA, degrees_of_sharing
+from freeconv.io import read_parquet, write_parquet
+from freeconv.report.render import render
+from freeconv.results.schemas import HISTORY_SCHEMA, NETWORKS_SCHEMA, SETTINGS_SCHEMA
+from freeconv.study.grid import Study
+
+MODELS = ["cnn", "fcn", "shared", "tiles"]
+
+
+@pytest.fixture
+def settings(read_config):
+    config = read_config(".test/config/config.yaml")
+    config["models"], config["vcp"] = MODELS, {"probabilities": [0.5], "translation": 0.3}
+    config["variants"] = {
+        "shared": {"kind": "fcn", "sharing": "all", "glorot_fans": "per_location"},
+        "tiles": {"kind": "fcn", "sharing": 2},
+    }
+    study = Study.from_config(config)
+    return pd.DataFrame([vars(study.settings_of(cell)) for cell in study.cells()])
+
+
+@pytest.fixture
+def history(settings):
+    """Of each cell two epochs: the second is the best but where its loss is infinite."""
+    cells = settings[["dataset", "model", "augmentation", "level", "vcp", "fold", "seed"]]
+    rows = cells.merge(pd.DataFrame({"epoch": [0, 1, 2]}), how="cross")
+    rows = rows.reindex(columns=HISTORY_SCHEMA.names)
+    order = rows["model"].map(MODELS.index)
+    rows["val_accuracy"] = 0.1 * order + 0.2 * rows["epoch"] + 0.01 * (rows["vcp"] > 0)
+    rows["val_translation"] = rows["val_accuracy"] - 0.1 * rows["level"]
+    rows[["loss", "val_loss"]] = 1.0
+    rows.loc[(rows["model"] == "tiles") & (rows["epoch"] == 2), "val_loss"] = np.inf
+    return rows
+
+
+@pytest.fixture
+def networks():
+    """Two convolutions and a dense layer each; only convolutions count."""
+    layers = {"cnn": (1, 1), "fcn": (169, 36), "shared": (1, 1), "tiles": (49, 9)}
+    rows = [
+        ("digits", model, 0.1, f"conv{n}", "any", 3, 2, 9, 9, 8, 100 * kernels, kernels)
+        for model, counts in layers.items()
+        for n, kernels in enumerate(counts, start=1)
+    ]
+    dense = [("digits", m, 0.1, "hidden", "dense", 0, 0, 1, 1, 9, 7777, 0) for m in layers]
+    return pd.DataFrame(rows + dense, columns=NETWORKS_SCHEMA.names)
+
+
+def test_accuracies_beside_numbers_of_kernels(history, settings, networks):
+    records = degrees_of_sharing(history, settings, networks)
+    assert list(records.columns) == SHARING_SCHEMA.names
+    assert records["kernels"].tolist() == [205, 205, 58, 58, 2, 2, 2, 2]
+    assert (records["parameters"] == 100 * records["kernels"]).all()
+    by_model = records.groupby("model").first()
+    assert by_model["sharing"].dropna().to_dict() == {"fcn": "1", "shared": "all", "tiles": "2"}
+    assert by_model["glorot_fans"]["shared"] == "per_location"
+    assert by_model["glorot_fans"]["tiles"] == "published"
+    unaugmented = records[records["level"] == 0].set_index("model")["val_accuracy"]
+    # The second epoch, but the first of the network whose loss became infinite.
+    expected = {"cnn": 0.4, "fcn": 0.5, "shared": 0.6, "tiles": 0.5}
+    assert unaugmented.to_dict() == pytest.approx(expected)
+    translated = records[records["level"] == 0.3].set_index("model")["val_translation"]
+    assert translated["cnn"] == pytest.approx(0.4 - 0.03)
+
+
+def test_the_table(history, settings, networks):
+    records = degrees_of_sharing(history, settings, networks)
+    heads, _, *rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in render("sharing", records, "md").splitlines()
+        if line.startswith("|")
+    ]
+    assert heads[:6] == [
+        *("Data set", "Network", "Sharing", "Initial weights", "Kernels", "Parameters")
+    ]
+    assert heads[6:] == [
+        *("No augmentation: validation", "No augmentation: translated"),
+        *("Translation 0.3: validation", "Translation 0.3: translated"),
+    ]
+    assert rows[0] == [
+        *("Digits", "FCN", "1", "published", "205", "20,500"),
+        *("0.50000", "0.50000", "0.50000", "0.47000"),
+    ]
+    assert [row[1] for row in rows] == ["FCN", "Tiles", "CNN", "Shared"]
+    assert rows[2][2:5] == ["—", "—", "2"]
+    page = render("sharing", records, "html")
+    assert "20,500" in page
+    assert "longtable" in render("sharing", records, "tex")
+    assert render("sharing", records, "csv").count("\n") == len(records) + 1
+
+
+def test_the_script(history, settings, networks, tmp_path):
+    files = {}
+    for name, frame, schema in [
+        ("history", history.astype({"epoch": int}), HISTORY_SCHEMA),
+        ("settings", settings, SETTINGS_SCHEMA),
+        ("networks", networks, NETWORKS_SCHEMA),
+    ]:
+        files[name] = tmp_path / f"{name}.parquet"
+        write_parquet(frame, files[name], schema)
+    words = [word for name, path in files.items() for word in (f"--{name}", path)]
+    records = tmp_path / "sharing.parquet"
+    run = run_script("analyse", "sharing", *words, "--output", records)
+    assert run.returncode == 0, run.stderr
+    expected = degrees_of_sharing(history, settings, networks).reset_index(drop=True)
+    pd.testing.assert_frame_equal(read_parquet(records, SHARING_SCHEMA), expected)

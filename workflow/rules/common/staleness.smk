@@ -1,0 +1,179 @@
+# Which results of cells and trials are valid, and what Snakemake is told of the others.
+#
+# A result's own file says what it was computed from: neither times of files nor Snakemake's notes of
+# earlier runs decide. Stale ones have one more input, newer than they are: the list of what is stale.
+
+import time
+from pathlib import Path
+
+from snakemake.settings.types import RerunTrigger
+
+from freeconv.io import read_header
+from freeconv.data.folds import FOLDS_SCHEMA
+from freeconv.results.staleness import (
+    State,
+    VALID,
+    describe_states,
+    state_of_evaluation,
+    state_of_training,
+)
+
+
+@cache
+def recorded_folds(dataset):
+    """What the folds of a data set say of themselves; nothing where they are not at hand."""
+    folds = FOLDS.format(study=STUDY.name, dataset=dataset)
+    try:
+        return read_header(folds, FOLDS_SCHEMA)
+    except (FileNotFoundError, InputError):
+        return {}
+
+
+@cache
+def fold_digests(dataset):
+    """Digests of the images of each fold; none where these folds are not at hand."""
+    header = recorded_folds(dataset)
+    made = {name: header.get(name) for name in ("count", "method", "seed", "source")}
+    if made != STUDY.folds_of(dataset):
+        return {}
+    local = local_content(dataset)
+    if local and header.get("local") != local:
+        # Not prepared yet: all that is known is that no result is of these images.
+        return dict.fromkeys(map(str, range(STUDY.folds.count)), local)
+    return header["data"]
+
+
+@cache
+def state_of_cell(cell):
+    """The state of a cell's history."""
+    data = fold_digests(cell.dataset).get(str(cell.fold))
+    settings = STUDY.settings_of(cell)
+    extension = STUDY.extension_of_training(settings)
+    return state_of_training(named_after(cell, HISTORY), settings, data, extension)
+
+
+@cache
+def state_of_cell_evaluation(cell):
+    """The state of the evaluation of a cell's model."""
+    trained = state_of_cell(cell)
+    if trained.word != VALID:
+        return State(trained.word)
+    files = named_after(cell, EVALUATION), named_after(cell, HISTORY)
+    request = STUDY.evaluation_settings()
+    settings = STUDY.settings_of(cell)
+    extension = STUDY.extension_of_evaluation(settings)
+    return state_of_evaluation(*files, settings, request, extension)
+
+
+@cache
+def state_of_trial(trial):
+    """The state of a trial's history."""
+    settings = STUDY.settings_of_trial(trial)
+    data = fold_digests(trial.dataset).get(str(trial.fold))
+    extension = STUDY.extension_of_training(settings)
+    return state_of_training(
+        named_after(trial, TRIAL_HISTORY), settings, data, extension
+    )
+
+
+@cache
+def states():
+    """File -> state of everything that cells and trials of the study leave."""
+    trials = STUDY.trials() if STUDY.search else []
+    return {
+        **{named_after(c, HISTORY): state_of_cell(c) for c in STUDY.cells()},
+        **{
+            named_after(c, EVALUATION): state_of_cell_evaluation(c)
+            for c in STUDY.cells()
+        },
+        **{named_after(t, TRIAL_HISTORY): state_of_trial(t) for t in trials},
+    }
+
+
+@cache
+def stale_list():
+    """The list of all that is stale, a file that is newer than any of it."""
+    stale = [Path(file) for file, state in states().items() if state.reasons]
+    newest = max(file.stat().st_mtime_ns for file in stale)
+    listed = Path(f".snakemake/freeconv/stale-{STUDY.name}.txt")
+    listed.parent.mkdir(parents=True, exist_ok=True)
+    # No two lists are the same, as Snakemake passes over a new file of the same content.
+    listed.write_text(f"{describe_states(states())}{time.time_ns()}\n")
+    later = max(time.time_ns(), newest + 10**9)
+    os.utime(listed, ns=(later, later))
+    return str(listed)
+
+
+@cache
+def command_line():
+    """What Snakemake is asked for, without what must not decide over results.
+
+    Neither the text of a rule nor a package of its environment changes their numbers, nor that
+    Snakemake is told of a stale one by an input that it has not had before. And as files have their
+    names only once they are whole, those that Snakemake, killed itself, could not note as finished
+    are made again without being asked.
+    """
+    asked = workflow.dag_settings
+    asked.rerun_triggers = asked.rerun_triggers & {
+        RerunTrigger.MTIME,
+        RerunTrigger.PARAMS,
+    }
+    asked.force_incomplete = True
+    return asked
+
+
+def is_forced():
+    """Whether the command line asks for more than is necessary."""
+    asked = command_line()
+    return bool(asked.forceall or asked.forcetargets or asked.forcerun)
+
+
+def inputs_by_state(state, wildcards):
+    """Images and folds; and if the output is stale, what makes Snakemake run the job.
+
+    To a valid output their age means nothing, and it goes without what is not at hand (in a clone):
+    to make that for some new cell would be to train the old ones, too.
+    """
+    inputs = {
+        "data": f"data/{wildcards.dataset}.npy",
+        "folds": FOLDS.format(study=wildcards.study, dataset=wildcards.dataset),
+    }
+    forced = is_forced()
+    if state.word == VALID and not forced:
+        return {name: ancient(f) for name, f in inputs.items() if Path(f).exists()}
+    # The job itself, on a node of a cluster, needs no reason any more.
+    if workflow.is_main_process:
+        announce_device()
+        if state.reasons:
+            inputs["stale"] = stale_list()
+    return inputs
+
+
+def training_inputs(wildcards):
+    """What a cell is trained on; before it, networks of an extension are built once.
+
+    Only then is it known whether they take these images.
+    """
+    state = state_of_cell(cell_of(wildcards))
+    inputs = inputs_by_state(state, wildcards)
+    if state.word != VALID and STUDY.extension_for(
+        STUDY.datasets[wildcards.dataset].network
+    ):
+        networks = "results/{study}/networks/{dataset}.parquet"
+        inputs["networks"] = networks.format(**wildcards)
+    return inputs
+
+
+def trial_inputs(wildcards):
+    """What a trial is trained on."""
+    return inputs_by_state(state_of_trial(trial_of(wildcards)), wildcards)
+
+
+def evaluation_inputs(wildcards):
+    """What an evaluation is made of; a valid one needs no model, which may be gone."""
+    state = state_of_cell_evaluation(cell_of(wildcards))
+    # Written with the model, which alone decides.
+    inputs = {"history": ancient(HISTORY.format(**wildcards))}
+    if state.word != VALID or is_forced():
+        inputs["model"] = MODEL.format(**wildcards)
+    return inputs | inputs_by_state(state, wildcards)

@@ -1,0 +1,60 @@
+# What trainings and evaluations are given: settings as arguments, memory, checkpoints.
+#
+# Settings of cells and trials take the inputs as argument so that Snakemake does not compare them
+# with what it noted itself of an earlier run: `staleness.smk` compares them with the results' own words.
+
+
+def cell_settings(wildcards, input):
+    """The settings of a cell as an argument of the training script."""
+    return training_settings(STUDY.settings_of(cell_of(wildcards)))
+
+
+def trial_settings(wildcards, input):
+    """The settings of a trial as arguments of the training script."""
+    return training_settings(STUDY.settings_of_trial(trial_of(wildcards)))
+
+
+def training_settings(settings):
+    """Settings as an argument, with the extension that the training needs."""
+    extension = extension_argument(STUDY.extension_of_training(settings))
+    return f"--settings {shlex.quote(as_json(settings))} {extension}"
+
+
+def evaluation_settings(wildcards, input):
+    """What models are evaluated on, as an argument, with the extension that it needs."""
+    settings = STUDY.settings_of(cell_of(wildcards))
+    extension = extension_argument(STUDY.extension_of_evaluation(settings))
+    request = as_json(STUDY.evaluation_settings())
+    return f"--settings {shlex.quote(request)} {extension}"
+
+
+def model_no_longer_needed(wildcards, input):
+    """The model that goes once it is evaluated, unless the study keeps models, as words.
+
+    Snakemake would delete a `temp` file as soon as a run has no job that takes it: of a run that
+    only trains, all of them.
+    """
+    model = input.get("model")
+    return shlex.quote(model) if model and not STUDY.keep_models else ""
+
+
+def by_attempt(resource):
+    """A resource of a job; what no attempt changes as a value.
+
+    Snakemake takes long to call a function for each of a thousand jobs.
+    """
+    first, again = (resource(None, attempt) for attempt in (1, 2))
+    return first if first == again else resource
+
+
+def memory_of_a_job(wildcards, attempt):
+    """Megabytes that a job on a network asks for: more at every attempt (--retries)."""
+    return 5000 * attempt
+
+
+def checkpoint_of_a_job(wildcards, output):
+    """What a training goes on from after an interruption, beside its history.
+
+    It is no output: those of a job that failed are deleted.
+    """
+    return os.path.join(os.path.dirname(output[0]), "checkpoint.npz")

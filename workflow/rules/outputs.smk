@@ -1,0 +1,116 @@
+# Tables, figures and the overview of a study, for whatever the study covers.
+
+
+rule tables:
+    input:
+        table_files(),
+
+
+rule figures:
+    input:
+        figure_files(),
+
+
+rule filters:
+    input:
+        filter_pictures,
+
+
+rule search:
+    input:
+        files_of_tables(["search"]),
+
+
+rule table:
+    input:
+        frames_of_table,
+    output:
+        report(
+            "results/{study}/tables/{table}.html",
+            caption="../report/table.rst",
+            category=category_of_table,
+            subcategory=subcategory_of_table,
+            labels=labels_of_table,
+        ),
+        "results/{study}/tables/{table}.csv",
+        "results/{study}/tables/{table}.md",
+        "results/{study}/tables/{table}.tex",
+    log:
+        "logs/{study}/tables/{table}.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        # Snakemake compares parameters, and so sees that a data set is left out.
+        frames=frames_of_table,
+    shell:
+        'python "$FREECONV/scripts/report.py" table --table {wildcards.table:q} '
+        "--frames {input:q} --output {output:q} 2> {log:q}"
+
+
+rule figure:
+    input:
+        frame_of_figure,
+    output:
+        report(
+            "results/{study}/figures/{dataset}/{figure}.png",
+            caption="../report/figure.rst",
+            category=category_of_figure,
+            subcategory=subcategory_of_figure,
+            labels=labels_of_figure,
+        ),
+        "results/{study}/figures/{dataset}/{figure}.svg",
+    log:
+        "logs/{study}/figures/{dataset}/{figure}.log",
+    conda:
+        "../../envs/analysis.yaml"
+    shell:
+        'python "$FREECONV/scripts/draw.py" figure --figure {wildcards.figure:q} '
+        "--dataset {wildcards.dataset:q} --frame {input:q} --output {output:q} 2> {log:q}"
+
+
+rule filter_picture:
+    input:
+        MODEL,
+    output:
+        f"results/{{study}}/filters/{CELL}.png",
+        f"results/{{study}}/filters/{CELL}.svg",
+    log:
+        f"logs/{{study}}/filters/{CELL}.log",
+    conda:
+        "../../envs/train.yaml"
+    params:
+        title="{dataset}, {model}, {augmentation} {level}, vcp {vcp}, fold {fold}",
+    shell:
+        'python "$FREECONV/scripts/draw.py" filters --model-file {input:q} '
+        "--title {params.title:q} --output {output:q} 2> {log:q}"
+
+
+rule overview:
+    input:
+        history="results/{study}/history.parquet",
+        settings="results/{study}/settings.parquet",
+        provenance="results/{study}/provenance.parquet",
+        comparison="results/{study}/comparison.parquet",
+        conclusions="results/{study}/conclusions.parquet",
+    output:
+        report(
+            "results/{study}/overview.html",
+            caption="../report/overview.rst",
+            category="1. Overview",
+            labels={"result": "Verdicts, comparison and provenance"},
+        ),
+    log:
+        "logs/{study}/overview.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        settings=overview_settings(),
+    shell:
+        'python "$FREECONV/scripts/report.py" overview --background {params.settings:q} --history {input.history:q} '
+        "--settings {input.settings:q} --provenance {input.provenance:q} "
+        "--comparison {input.comparison:q} --conclusions {input.conclusions:q} "
+        "--output {output:q} 2> {log:q}"
+
+
+onsuccess:
+    print(where_to_look())
