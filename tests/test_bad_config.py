@@ -88,8 +88,8 @@ WRONG = {
         ["sources.digits.files.archive: missing; the format npz is made of archive"],
     ),
     "missing extension": (
-        changed("device: cpu", "extension: none.py"),
-        ["extension: none.py: No such file or directory; expected a Python file, looked for from"],
+        changed("device: cpu", "extension: {file: none.py}"),
+        ["extension.file: none.py: no such file; expected a Python file, looked for from"],
     ),
     "name with a line break": (
         changed("study: smoke", 'study: "smoke\\n"'),

@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 
 CACHED = sorted(path.parent.name for path in ROOT.glob("results/*/cells"))
-AFTER_TRAINING = {"aggregate", "architectures", "compare", "conclude", "figure", "table"}
+AFTER_TRAINING = {"aggregate", "compare", "conclude", "figure", "table"}
 
 
 @pytest.fixture(params=["as a clone writes them", "reversed"])

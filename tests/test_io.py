@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from freeconv.errors import InputError
-from freeconv.io import read_metadata, read_parquet, whole_file, write_formats, write_parquet
+from freeconv.io import read_metadata, read_parquet, whole_file, write_parquet
 
 SCHEMA = pa.schema([("name", pa.string()), ("value", pa.float64())])
 FRAME = pd.DataFrame({"name": ["a", "b"], "value": [1.5, None]})
@@ -84,12 +84,6 @@ def test_an_error_of_writing_names_the_file(tmp_path):
         write(errno.ENOENT, "other.txt")
     assert caught.value.filename == "other.txt"
     assert not list(tmp_path.iterdir())
-
-
-def test_a_text_is_written_in_the_format_of_each_ending(tmp_path):
-    paths = [tmp_path / "new/table.csv", tmp_path / "table.final.md"]
-    write_formats(paths, lambda file_format: f"— as {file_format}\n")
-    assert [path.read_text("utf-8") for path in paths] == ["— as csv\n", "— as md\n"]
 
 
 def test_parquet_round_trip_with_metadata(tmp_path):

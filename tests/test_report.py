@@ -86,7 +86,7 @@ def test_the_rule_graph_has_every_rule(embedded):
     nodes = next(d for d in embedded["rulegraph"]["data"] if d["name"] == "node-data")
     assert {node["rule"] for node in nodes["values"]} == {
         *("prepare", "folds", "train_cell", "evaluate_cell", "aggregate", "overview", "all"),
-        *("networks", "examples", "table", "architectures", "figure", "compare", "conclude"),
+        *("networks", "examples", "table", "figure", "compare", "conclude"),
     }
 
 

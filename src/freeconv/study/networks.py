@@ -16,6 +16,10 @@ class Convolution:
         kernel_size: int, rows and columns of the kernel.
         filters: int, number of filters.
         stride: int, step along rows and columns.
+
+    Example:
+        >>> Convolution(kernel_size=3, filters=32, stride=2).output_size(28)
+        13
     """
 
     kernel_size: int
@@ -34,6 +38,11 @@ class Network:
     Attributes:
         convolutions: tuple of `Convolution`, from the input on.
         hidden: int, units of the dense hidden layer.
+
+    Example:
+        >>> network = Network((Convolution(3, 32, 2), Convolution(3, 64, 2)), hidden=128)
+        >>> [convolution.filters for convolution in network.convolutions]
+        [32, 64]
     """
 
     convolutions: tuple[Convolution, ...]

@@ -36,6 +36,7 @@ os.environ.update(
 )
 
 try:
+    import freeconv.io  # needs each package that the rules need
     from freeconv.errors import InputError
     from freeconv.study import labels, outputs
     from freeconv.study.config import complete, expand_paths, merge, override, read_yaml
