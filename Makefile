@@ -33,7 +33,7 @@ study: $(ENVIRONMENT) ## Run the study STUDY=config/....yaml (or several files, 
 	@$(STUDY_FILES); $(CHECK) && $(SNAKEMAKE) --configfile "$$@"
 
 # Without --nolock it would take away the lock of a Snakemake that runs the study.
-status: $(ENVIRONMENT) ## Say how far STUDY is: cells done, running, stale, missing; time left
+status: $(ENVIRONMENT) ## Say how far STUDY is: runs done, running, stale, missing; time left
 	@$(STUDY_FILES); { $(CHECK) 2>/dev/null || $(CHECK); } && \
 		$(SNAKEMAKE) --configfile "$$@" --nolock --quiet all -- status
 
@@ -83,7 +83,7 @@ lock: UV_OPTIONS := --quiet --upgrade --universal --python-version 3.11 --genera
 clean: ## Remove the environment; results stay
 	rm -rf $(VENV) $(VENV)-lowest
 
-# Stamps of what is installed; a changed lock file installs anew, and so does an environment that
+# Stamps of what is installed; a changed lock file is installed again, and so does an environment that
 # another Python, another tool or an interrupted run left.
 USABLE := -c 'import sys; from importlib.util import find_spec; sys.exit(sys.version_info < (3, 11) or not find_spec("pip"))'
 UNUSABLE := $(shell test ! -e $(VENV) && test ! -L $(VENV) || $(PY) $(USABLE) 2>/dev/null || echo unusable)
@@ -106,7 +106,7 @@ define MAKE_VENV
 command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON): no such program; name a Python of 3.11 or later: make PYTHON=python3.12 ..." >&2; exit 1; }; \
 $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is $$($(PYTHON) --version 2>&1); expected Python 3.11 or later: make PYTHON=python3.12 ..." >&2; exit 1; }; \
 $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: $(PYTHON) cannot make environments; install its venv (apt-get install python3-venv), or name another one: make PYTHON=python3.12 ..." >&2; exit 1; }; \
-test ! -e $(VENV) -a ! -L $(VENV) || echo "make: $(VENV) is not usable, and made anew"; \
+test ! -e $(VENV) -a ! -L $(VENV) || echo "make: $(VENV) is not usable, and recreated"; \
 rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
 endef
 

@@ -1,4 +1,4 @@
-"""Interleaved timing: contenders take turns, so that a busy minute hits all of them alike."""
+"""Interleaved timing: contenders take turns, so that a busy minute hits all of them equally."""
 
 import statistics
 import time

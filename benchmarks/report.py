@@ -192,7 +192,7 @@ def plot(measurements):
         measurements: data frame by `MEASUREMENTS_SCHEMA`.
 
     Returns:
-        `matplotlib.figure.Figure`, with a panel a case of layers in which peers take part, and
+        `matplotlib.figure.Figure`, with one panel per case of layers in which peers take part, and
         one for all epochs and all augmentations each.
     """
     bars = _bars(measurements)

@@ -189,7 +189,7 @@ def _turns(worker, name, reasons):
 
 
 def race_measurements(subject, case, contenders, rounds, single=False, scale=1.0, unit="s"):
-    """The measurements of a race: a row a contender, of its `time` a call.
+    """The measurements of a race: one row per contender, of its `time` a call.
 
     Args:
         subject: see `harness.Measurement`.

@@ -14,58 +14,58 @@ from freeconv.analysis.summary import summarise
 from freeconv.command_line import run_commands
 from freeconv.io import read_metadata, read_parquet, write_parquet
 from freeconv.results.checks import check_evaluation, check_history, check_mixture
-from freeconv.results.provenance import flatten_run
+from freeconv.results.provenance import flatten_origin
 
 
 def add_aggregate(parser):
     parser.add_argument(
-        "--cells",
+        "--runs",
         type=Path,
         nargs="+",
         required=True,
-        help="folders of all cells, with history.parquet and evaluation.parquet each",
+        help="folders of all runs, with history.parquet and evaluation.parquet each",
     )
     for name in ("history", "evaluation", "settings", "provenance", "summary"):
         parser.add_argument(f"--{name}", type=Path, required=True, help="file to write (.parquet)")
 
 
 def aggregate(arguments):
-    """Join records, settings and provenance of all cells of a study, and summarise the records."""
-    runs, histories, evaluations = {}, [], []
-    for folder in arguments.cells:
+    """Join records, settings and provenance of all runs of a study, and summarise the records."""
+    origins, histories, evaluations = {}, [], []
+    for folder in arguments.runs:
         path = folder / "history.parquet"
-        run, history, evaluation = _read_cell(path, folder / "evaluation.parquet")
-        runs[path] = run
+        origin, history, evaluation = _read_run(path, folder / "evaluation.parquet")
+        origins[path] = origin
         histories.append(history)
         evaluations.append(evaluation)
-    check_mixture(runs)
+    check_mixture(origins)
     history = pd.concat(histories, ignore_index=True)
     frames = {
         "history": history,
         "evaluation": pd.concat(evaluations, ignore_index=True),
-        "settings": pd.DataFrame([run["settings"] for run in runs.values()]),
-        "provenance": pd.DataFrame([flatten_run(run) for run in runs.values()]),
+        "settings": pd.DataFrame([origin["settings"] for origin in origins.values()]),
+        "provenance": pd.DataFrame([flatten_origin(origin) for origin in origins.values()]),
         "summary": summarise(history),
     }
     for name, frame in frames.items():
         write_parquet(frame, getattr(arguments, name), SCHEMAS[name])
-    logging.info("%d cells, %d epochs", len(runs), (history["epoch"] > 0).sum())
+    logging.info("%d runs, %d epochs", len(origins), (history["epoch"] > 0).sum())
 
 
-def _read_cell(history_path, evaluation_path):
+def _read_run(history_path, evaluation_path):
     """What a history keeps, its rows, and those of the evaluation; or an error."""
-    run = read_metadata(history_path)
+    origin = read_metadata(history_path)
     history = read_parquet(history_path, SCHEMAS["history"])
-    check_history(history_path, history, run)
+    check_history(history_path, history, origin)
     evaluation = read_parquet(evaluation_path, SCHEMAS["evaluation"])
     evaluated = read_metadata(evaluation_path)
-    check_evaluation(evaluation_path, evaluation, evaluated, history, run)
-    return run, history, evaluation
+    check_evaluation(evaluation_path, evaluation, evaluated, history, origin)
+    return origin, history, evaluation
 
 
 def add_study_records(parser):
     parser.add_argument("--history", type=Path, required=True, help="joined history of a study")
-    parser.add_argument("--settings", type=Path, required=True, help="settings of its cells")
+    parser.add_argument("--settings", type=Path, required=True, help="settings of its runs")
     _add_output(parser)
 
 

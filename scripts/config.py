@@ -37,7 +37,7 @@ def check(arguments):
         use_device("cpu", threads=1, backend=study.backend)
         check_registered(study.extension)
     files = ", ".join(map(str, arguments.study))
-    logging.info("%s: study %s, %d cells", files, study.name, len(study.cells()))
+    logging.info("%s: study %s, %d runs", files, study.name, len(study.runs()))
 
 
 def add_table(parser):

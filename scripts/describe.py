@@ -51,7 +51,7 @@ def networks(arguments):
 
 def add_examples(parser):
     _add_dataset(parser)
-    parser.add_argument("--edge-noise", choices=["paper", "published"], required=True)
+    parser.add_argument("--edge-noise", choices=["text", "code"], required=True)
     parser.add_argument("--backend", choices=BACKENDS, required=True)
     add_extension(parser)
     parser.add_argument("--output", type=Path, required=True, help="images (.parquet)")

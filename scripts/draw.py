@@ -47,7 +47,7 @@ def filters(arguments):
     if not arguments.model_file.exists():
         raise InputError(
             f"{arguments.model_file}: no such model; a study keeps models with keep_models: true "
-            "alone, of the cells that are trained from then on"
+            "alone, of the runs that are trained from then on"
         )
     if not zipfile.is_zipfile(arguments.model_file):
         raise InputError(f"{arguments.model_file}: no model that Keras saved; expected .keras")

@@ -1,4 +1,4 @@
-"""Evaluate the best epoch's model of one cell on its validation fold, under perturbations."""
+"""Evaluate the best epoch's model of one run on its validation fold, under perturbations."""
 
 from pathlib import Path
 
@@ -8,9 +8,7 @@ from freeconv.study.extensions import load
 
 
 def add_arguments(parser):
-    parser.add_argument(
-        "--history", type=Path, required=True, help="history of the cell (.parquet)"
-    )
+    parser.add_argument("--history", type=Path, required=True, help="history of the run (.parquet)")
     parser.add_argument("--model-file", type=Path, required=True, help="its model (.keras)")
     parser.add_argument("--data", type=Path, required=True, help="prepared data set (.npy)")
     parser.add_argument("--folds", type=Path, required=True, help="folds (.parquet)")
@@ -37,19 +35,19 @@ def _evaluate(arguments):
     from freeconv.results.best_epoch import best_epoch
     from freeconv.results.components import evaluation_code
     from freeconv.results.schemas import EVALUATION_SCHEMA, HISTORY_SCHEMA
-    from freeconv.study.settings import CellSettings, EvaluationSettings
+    from freeconv.study.settings import EvaluationSettings, RunSettings
     from freeconv.training.devices import use_device
 
     request = read_settings(EvaluationSettings, arguments.settings)
     history = read_parquet(arguments.history, HISTORY_SCHEMA)
     training = read_header(arguments.history, HISTORY_SCHEMA)
-    settings = CellSettings(**training["settings"])
+    settings = RunSettings(**training["settings"])
     device = use_device(arguments.device, arguments.threads, settings.backend, arguments.gpu_share)
     if arguments.extension:
         load(arguments.extension)
 
     from freeconv.data.folds import read_splits
-    from freeconv.results.provenance import describe_run
+    from freeconv.results.provenance import describe_origin
     from freeconv.results.staleness import training_identity
     from freeconv.training.evaluate import evaluate_model, sweep_conditions
     from freeconv.training.models import load_model
@@ -63,12 +61,12 @@ def _evaluate(arguments):
         sweep_conditions(request.strengths),
         request.seed,
     )
-    run = {
-        **describe_run(settings, splits, device, evaluation_code(settings, arguments.extension)),
+    origin = {
+        **describe_origin(settings, splits, device, evaluation_code(settings, arguments.extension)),
         "training": training_identity(training),
         "evaluation": vars(request),
     }
-    write_parquet(evaluation, arguments.output, EVALUATION_SCHEMA, run)
+    write_parquet(evaluation, arguments.output, EVALUATION_SCHEMA, origin)
 
 
 if __name__ == "__main__":

@@ -11,27 +11,27 @@ from freeconv.errors import InputError
 from freeconv.io import read_metadata, read_parquet, whole_file, write_parquet
 from freeconv.results.components import evaluation_code, training_code
 from freeconv.results.schemas import EVALUATION_SCHEMA, HISTORY_SCHEMA
-from freeconv.study.settings import CellSettings
+from freeconv.study.settings import RunSettings
 
 
 def add_show(parser):
-    parser.add_argument("history", type=Path, help="history of a cell or a trial (.parquet)")
+    parser.add_argument("history", type=Path, help="history of a run or a trial (.parquet)")
     parser.add_argument("--picture", type=Path, help="file to draw the curves to: .png or .svg")
 
 
 def show(arguments):
-    """Show one cell in the terminal: settings, best epoch, accuracies, curves; and as a picture."""
-    from freeconv.plots.single_run import curves_as_text, describe_cell, draw_cell, read_cell
+    """Show one run in the terminal: settings, best epoch, accuracies, curves; and as a picture."""
+    from freeconv.plots.single_run import curves_as_text, describe_run, draw_run, read_run
     from freeconv.plots.style import save
 
-    history, run = read_cell(arguments.history)
+    history, origin = read_run(arguments.history)
     if arguments.picture:
         with whole_file(arguments.picture) as partial:
-            save(draw_cell(history), partial)
+            save(draw_run(history), partial)
     sys.stdout.reconfigure(errors="replace")  # a terminal that knows no dots gets question marks
     # The labels of the axis stand beside the curves.
     width = max(20, min(100, shutil.get_terminal_size().columns - 16))
-    print(describe_cell(history, run))
+    print(describe_run(history, origin))
     print(curves_as_text(history, width))
 
 
@@ -40,7 +40,7 @@ def add_accept(parser):
         "files",
         type=Path,
         nargs="+",
-        help="histories and evaluations, of cells whole: an evaluation names its history's code",
+        help="histories and evaluations, of runs whole: an evaluation names its history's code",
     )
     add_extension(parser)
     parser.add_argument("--why", required=True, help="why the numbers are the same")
@@ -50,7 +50,7 @@ def accept(arguments):
     """Declare results valid although code changed, since the change does not alter their numbers.
 
     For changes of form, such as a renamed variable. The files record who said so: why, when, and
-    which code had computed them. Retrain and compare some cells before you say it of all.
+    which code had computed them. Retrain and compare some runs before you say it of all.
     """
     date = datetime.now(UTC).date().isoformat()
     changed = [_accept(path, arguments.why, date, arguments.extension) for path in arguments.files]
@@ -59,28 +59,28 @@ def accept(arguments):
 
 def _accept(path, why, date, extension):
     """Give a file the code of today; whether it had another."""
-    run = read_metadata(path)
-    if not {"settings", "code"} <= run.keys():
+    origin = read_metadata(path)
+    if not {"settings", "code"} <= origin.keys():
         raise InputError(f"{path}: does not say what it was computed from; run it again")
-    settings = CellSettings(**run["settings"])
-    evaluates = "evaluation" in run
+    settings = RunSettings(**origin["settings"])
+    evaluates = "evaluation" in origin
     code_of = evaluation_code if evaluates else training_code
-    accepted = {**run, "code": code_of(settings, _extension_of(path, run, extension))}
+    accepted = {**origin, "code": code_of(settings, _extension_of(path, origin, extension))}
     if evaluates:
-        code = training_code(settings, _extension_of(path, run["training"], extension))
-        accepted["training"] = {**run["training"], "code": code}
-    if accepted == run:
+        code = training_code(settings, _extension_of(path, origin["training"], extension))
+        accepted["training"] = {**origin["training"], "code": code}
+    if accepted == origin:
         return False
-    note = {"date": date, "why": why, "code": run["code"]}
-    accepted["accepted"] = [*run.get("accepted", []), note]
+    note = {"date": date, "why": why, "code": origin["code"]}
+    accepted["accepted"] = [*origin.get("accepted", []), note]
     schema = EVALUATION_SCHEMA if evaluates else HISTORY_SCHEMA
     write_parquet(read_parquet(path, schema), path, schema, accepted)
     return True
 
 
-def _extension_of(path, run, extension):
+def _extension_of(path, origin, extension):
     """The extension, where a result was computed by it."""
-    if "extension" not in run["code"]:
+    if "extension" not in origin["code"]:
         return None
     if extension is None:
         raise InputError(f"{path}: computed by an extension, too; name it by --extension")

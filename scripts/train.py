@@ -1,11 +1,11 @@
-"""Train one cell: write the history of its epochs and, if asked to, its best epoch's model."""
+"""Train one run: write the history of its epochs and, if asked to, its best epoch's model."""
 
 from pathlib import Path
 
 from freeconv.command_line import add_device, add_extension, read_settings, run_script
 from freeconv.io import marked_as_running
 from freeconv.study.extensions import load
-from freeconv.study.settings import CellSettings
+from freeconv.study.settings import RunSettings
 
 
 def add_arguments(parser):
@@ -13,7 +13,7 @@ def add_arguments(parser):
         "--settings",
         required=True,
         metavar="JSON",
-        help="fields of freeconv.study.settings.CellSettings: a JSON file, or its text",
+        help="fields of freeconv.study.settings.RunSettings: a JSON file, or its text",
     )
     add_extension(parser)
     parser.add_argument("--data", type=Path, required=True, help="prepared data set (.npy)")
@@ -24,7 +24,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--checkpoint",
         type=Path,
-        help="file (.npz) to go on from after an interruption, deleted at the end; none without it",
+        help="file (.npz) to resume from after an interruption, deleted at the end",
     )
     parser.add_argument(
         "--checkpoint-seconds",
@@ -44,7 +44,7 @@ def _train(arguments):
     # once its backend is chosen.
     from freeconv.training.devices import use_device
 
-    settings = read_settings(CellSettings, arguments.settings)
+    settings = read_settings(RunSettings, arguments.settings)
     device = use_device(arguments.device, arguments.threads, settings.backend, arguments.gpu_share)
     if arguments.extension:
         load(arguments.extension)
@@ -52,21 +52,21 @@ def _train(arguments):
     from freeconv.data.folds import read_splits
     from freeconv.io import whole_file, write_parquet
     from freeconv.results.components import training_code
-    from freeconv.results.provenance import describe_run
+    from freeconv.results.provenance import describe_origin
     from freeconv.results.schemas import HISTORY_SCHEMA
     from freeconv.training.checkpoint import Checkpoint
-    from freeconv.training.train import train_cell
+    from freeconv.training.train import train_run
 
     splits = read_splits(arguments.data, arguments.folds, settings.fold)
-    run = describe_run(settings, splits, device, training_code(settings, arguments.extension))
+    origin = describe_origin(settings, splits, device, training_code(settings, arguments.extension))
     checkpoint = None
     if arguments.checkpoint:
-        checkpoint = Checkpoint(arguments.checkpoint, run, arguments.checkpoint_seconds)
-    cell = train_cell(settings, splits, checkpoint)
+        checkpoint = Checkpoint(arguments.checkpoint, origin, arguments.checkpoint_seconds)
+    run = train_run(settings, splits, checkpoint)
     if arguments.model_file:
         with whole_file(arguments.model_file) as partial:
-            cell.model.save(partial)
-    write_parquet(cell.history, arguments.history, HISTORY_SCHEMA, run)
+            run.model.save(partial)
+    write_parquet(run.history, arguments.history, HISTORY_SCHEMA, origin)
     if checkpoint:
         checkpoint.remove()
 

@@ -1,4 +1,4 @@
-"""Keras on another backend than this process's, in a process of its own."""
+"""Keras on another backend than this process's, in a separate process."""
 
 import os
 import subprocess

@@ -124,7 +124,7 @@ def test_edge_noise_spares_the_interior(shape):
 
 def test_published_edge_noise_spares_rows_of_all_but_the_outer_images():
     images = random_images((13, 14, 12, 3))
-    noise = numpy(augmentation.add_edge_noise(images, 0.15, seed=5, form="published")) - images
+    noise = numpy(augmentation.add_edge_noise(images, 0.15, seed=5, form="code")) - images
     assert (noise[5:8, 5:9] == 0).all()
     noised = np.concatenate(
         [part.ravel() for part in (noise[:5], noise[8:], noise[5:8, :5], noise[5:8, 9:])]
@@ -137,7 +137,7 @@ def test_published_edge_noise_spares_rows_of_all_but_the_outer_images():
 @pytest.mark.parametrize("batch", [1, 4, 10])
 def test_published_edge_noise_falls_everywhere_in_small_batches(batch):
     images = random_images((batch, 28, 28, 1))
-    noisy = numpy(augmentation.add_edge_noise(images, 0.15, seed=6, form="published"))
+    noisy = numpy(augmentation.add_edge_noise(images, 0.15, seed=6, form="code"))
     assert (noisy != images).mean() > 0.999
 
 
@@ -178,14 +178,12 @@ def test_dispatcher_reaches_each_operation():
     shifts = augmentation.draw_shifts(0.25, 12, 14, 16, seed=7)
     angles = augmentation.draw_angles(0.25, 12, seed=7)
     expected = {
-        ("translation", "paper"): augmentation.translate(images, shifts),
-        ("rotation", "paper"): augmentation.rotate(images, angles),
-        ("noise", "paper"): augmentation.add_noise(images, 0.25, seed=7),
-        ("edge_noise", "paper"): augmentation.add_edge_noise(images, 0.25, seed=7),
-        ("edge_noise", "published"): augmentation.add_edge_noise(
-            images, 0.25, seed=7, form="published"
-        ),
-        ("quadrant_swap", "paper"): augmentation.swap_quadrants(images),
+        ("translation", "text"): augmentation.translate(images, shifts),
+        ("rotation", "text"): augmentation.rotate(images, angles),
+        ("noise", "text"): augmentation.add_noise(images, 0.25, seed=7),
+        ("edge_noise", "text"): augmentation.add_edge_noise(images, 0.25, seed=7),
+        ("edge_noise", "code"): augmentation.add_edge_noise(images, 0.25, seed=7, form="code"),
+        ("quadrant_swap", "text"): augmentation.swap_quadrants(images),
     }
     results = []
     for (kind, form), reference in expected.items():
@@ -215,7 +213,7 @@ def test_one_graph_serves_any_batch_size_and_level(kind):
         traces.append(images)
         total = tf.zeros_like(images)
         for _ in tf.range(3):
-            total += augmentation.augment(images, kind, level, generator, edge_noise="published")
+            total += augmentation.augment(images, kind, level, generator, edge_noise="code")
         return total / 3
 
     for batch, level in [(11, 0.1), (3, 0.1), (3, 0.4)]:
@@ -261,7 +259,7 @@ def test_unknown_kind_names_what_is_allowed():
 
 
 def test_unknown_edge_noise_names_what_is_allowed():
-    with pytest.raises(ValueError, match=r"'wide'.*paper, published"):
+    with pytest.raises(ValueError, match=r"'wide'.*text, code"):
         augmentation.augment(
             random_images((1, 8, 8, 1)), "edge_noise", 0.1, seed=0, edge_noise="wide"
         )

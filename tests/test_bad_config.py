@@ -79,7 +79,7 @@ WRONG = {
         changed("run: [1]", "run: [4]"),
         ["folds.run[0]: 4 is not allowed; expected 0 to 3, since folds.count is 4"],
     ),
-    "absent connections without FCN": (
+    "masked connections without FCN": (
         changed("device: cpu", "models: [cnn]"),
         ["vcp: variable connection patterns need the model fcn; add it to models, or set vcp to"],
     ),

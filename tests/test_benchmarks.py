@@ -284,10 +284,10 @@ def test_a_report_holds_machine_medians_and_verdicts(rendered):
     assert (folder / "benchmarks.md").read_text() == text
     assert "2020-02-02, commit abc; a quick run" in text
     assert "Abacus, 2 cores, 1 threads used" in text
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
-    assert ["case", "ours / floor", "2", "at most 3", "met"] in cells
-    assert ["", "slow", "time", "40 ms", "40 to 40", "1", ""] in cells
-    assert ["", "absent", "time", "-", "", "0", "not installed (pip install absent)"] in cells
+    runs = [[run.strip() for run in line.strip("|").split("|")] for line in text.splitlines()]
+    assert ["case", "ours / floor", "2", "at most 3", "met"] in runs
+    assert ["", "slow", "time", "40 ms", "40 to 40", "1", ""] in runs
+    assert ["", "absent", "time", "-", "", "0", "not installed (pip install absent)"] in runs
     assert (folder / "benchmarks.png").read_bytes().startswith(b"\x89PNG")
     assert "</svg>" in (folder / "benchmarks.svg").read_text()
 
@@ -372,8 +372,8 @@ def test_the_memory_of_a_script_is_its_own(tmp_path):
 
 def test_made_up_records_are_those_of_a_study(read_config):
     study = Study.from_config(read_config("config/config.yaml"))
-    cell = next(c for c in study.cells() if c.model == "cnn")
-    settings = study.settings_of(cell)
+    run = next(c for c in study.runs() if c.model == "cnn")
+    settings = study.settings_of(run)
     history = synthetic.history(settings)
     assert history.columns.tolist() == HISTORY_SCHEMA.names
     assert history["epoch"].tolist() == list(range(settings.epochs + 1))

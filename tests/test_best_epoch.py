@@ -26,5 +26,5 @@ def test_an_epoch_whose_loss_is_not_finite_is_never_the_best():
     assert best_epoch(history([0.1, 0.9, 0.5, 0.9], loss=[NAN, INF, 1, NAN])) == 2
 
 
-def test_the_untrained_network_is_what_a_cell_ends_with_that_diverged_at_once():
+def test_the_untrained_network_is_what_a_run_ends_with_that_diverged_at_once():
     assert best_epoch(history([0.1, 0.9], loss=[NAN, NAN])) == 0

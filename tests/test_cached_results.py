@@ -7,7 +7,7 @@ import shutil
 import pytest
 from conftest import ROOT
 
-CACHED = sorted(path.parent.name for path in ROOT.glob("results/*/cells"))
+CACHED = sorted(path.parent.name for path in ROOT.glob("results/*/runs"))
 AFTER_TRAINING = {"aggregate", "compare", "conclude", "figure", "table"}
 
 
@@ -20,7 +20,7 @@ def clone(request, tmp_path):
 
     def copy(study):
         folder = tmp_path / "results" / study
-        for name in ("cells", "examples", "networks"):
+        for name in ("runs", "examples", "networks"):
             shutil.copytree(ROOT / "results" / study / name, folder / name)
         files = sorted(folder.glob("**/*.parquet"), reverse=request.param == "reversed")
         for second, path in enumerate(files):

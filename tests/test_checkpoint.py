@@ -68,7 +68,7 @@ def test_no_checkpoint_is_none(tmp_path, caplog):
 def test_a_checkpoint_of_something_else_is_ignored(path, caplog, change, named):
     before = path.read_bytes()
     assert checkpoint(path, IDENTITY | change).load() is None
-    assert f"{path} is of another training ({named}): training starts anew" in caplog.text
+    assert f"{path} is of another training ({named}): training starts over" in caplog.text
     assert path.read_bytes() == before
 
 

@@ -11,27 +11,27 @@ from conftest import run_script
 from freeconv.io import read_metadata, write_parquet
 from freeconv.results.schemas import EVALUATION_SCHEMA, HISTORY_SCHEMA
 
-CELLS = ("cnn/none-0/vcp-0", "fcn/none-0/vcp-0")
+RUNS = ("cnn/none-0/vcp-0", "fcn/none-0/vcp-0")
 OUTPUTS = ("history", "evaluation", "settings", "provenance", "summary")
 
 
 @pytest.fixture
 def cells(results, tmp_path):
-    """Copies of two finished cells of the smoke study."""
-    folders = [tmp_path / cell for cell in CELLS]
-    for folder, cell in zip(folders, CELLS, strict=True):
-        shutil.copytree(results / f"cells/digits/{cell}/fold-1", folder)
+    """Copies of two finished runs of the smoke study."""
+    folders = [tmp_path / cell for cell in RUNS]
+    for folder, cell in zip(folders, RUNS, strict=True):
+        shutil.copytree(results / f"runs/digits/{cell}/fold-1", folder)
     return folders
 
 
 @pytest.fixture
 def aggregate(tmp_path):
-    """Run the script of aggregation on cells; (status, standard error)."""
+    """Run the script of aggregation on runs; (status, standard error)."""
 
     def run(cells):
         outputs = [(f"--{name}", tmp_path / f"{name}.parquet") for name in OUTPUTS]
         words = [word for pair in outputs for word in pair]
-        finished = run_script("analyse", "aggregate", "--cells", *cells, *words)
+        finished = run_script("analyse", "aggregate", "--runs", *cells, *words)
         return finished.returncode, finished.stderr
 
     return run
@@ -84,7 +84,7 @@ BAD = {
         lambda h, e: rewrite(h, lambda rows: rows[:0]),
         ["history.parquet: its rows are of dataset", "delete it and run again"],
     ),
-    "with rows of another cell": (
+    "with rows of another run": (
         lambda h, e: rewrite(h, set_values("level", 0.3)),
         ["history.parquet: its rows are of level 0.0, 0.3, but the file says 0.0"],
     ),
@@ -147,27 +147,27 @@ def test_a_bad_file_is_refused_by_name(kind, cells, aggregate, tmp_path):
     assert not list(tmp_path.glob("*.parquet"))
 
 
-def test_a_cell_counts_once(cells, aggregate, tmp_path):
+def test_a_run_counts_once(cells, aggregate, tmp_path):
     shutil.copytree(cells[0], tmp_path / "again")
     status, message = aggregate([*cells, tmp_path / "again"])
     assert status == 1
-    assert f"again/history.parquet: the same cell as {cells[0]}" in message
+    assert f"again/history.parquet: the same run as {cells[0]}" in message
 
 
-def test_good_cells_are_joined(cells, aggregate, tmp_path):
+def test_good_runs_are_joined(cells, aggregate, tmp_path):
     status, message = aggregate(cells)
     assert status == 0, message
     assert len(pd.read_parquet(tmp_path / "settings.parquet")) == 2
 
 
-def test_accepted_cells_are_valid_and_say_why(cells, study):
+def test_accepted_runs_are_valid_and_say_why(cells, study):
     """Of code that is another in form alone."""
     from freeconv.results.staleness import state_of_training
 
     history, evaluation = (cells[1] / f"{name}.parquet" for name in ("history", "evaluation"))
     before = pd.read_parquet(history)
     _both(history, evaluation, "code", read_metadata(history)["code"] | {"free_layer": "0" * 16})
-    (cell,) = (c for c in study.cells() if (c.model, c.level) == ("fcn", 0))
+    (cell,) = (c for c in study.runs() if (c.model, c.level) == ("fcn", 0))
     settings = study.settings_of(cell)
     assert state_of_training(history, settings).reasons == ("the code of free_layer changed",)
     accepted = run_script("status", "accept", "--why", "Renamed a variable.", history, evaluation)

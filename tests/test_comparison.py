@@ -17,7 +17,7 @@ from freeconv.analysis.comparison import (
 from freeconv.report.render import render
 from freeconv.results.schemas import METRICS, SETTINGS_SCHEMA
 from freeconv.study.grid import Study
-from freeconv.study.settings import CellSettings
+from freeconv.study.settings import RunSettings
 
 # Table 1: 0.991857; Table B.1: 0.98714.
 TRANSLATED = {"dataset": "mnist", "model": "fcn", "augmentation": "translation", "level": 0.1}
@@ -28,26 +28,26 @@ T = {2: 12.7062, 3: 4.30265}
 """Quantiles of Student's t at 0.975 for a number of folds, from a printed table."""
 
 
-def epochs(cell, fold, val_accuracy, **columns):
+def epochs(run, fold, val_accuracy, **columns):
     """The history of one fold: epoch 0, whose validation accuracy must not count, then the rest."""
     values = [0.1, *val_accuracy]
     rows = pd.DataFrame({metric: [np.nan] * len(values) for metric in METRICS})
-    identity = {"vcp": 0.0} | cell
+    identity = {"vcp": 0.0} | run
     return rows.assign(
         **identity, fold=fold, seed=0, epoch=range(len(values)), val_accuracy=values, **columns
     )
 
 
-def settings(*cells, **changes):
-    """The paper's own settings of cells, but for changes."""
-    protocol = {"glorot_fans": "published", "vcp_kind": "input", "edge_noise": "published"}
+def settings(*runs, **changes):
+    """The paper's own settings of runs, but for changes."""
+    protocol = {"glorot_fans": "kernel_shape", "vcp_kind": "input", "edge_noise": "code"}
     strengths = dict.fromkeys(("rotation", "noise", "edge_noise"), 0.1) | {"translation": 0.25}
     rows = [
-        CellSettings(
-            **{"vcp": 0.0} | cell,
+        RunSettings(
+            **{"vcp": 0.0} | run,
             fold=0,
             seed=0,
-            kind=cell["model"],
+            kind=run["model"],
             sharing="1",
             **PUBLISHED_TRAINING["mnist"]
             | protocol
@@ -57,14 +57,14 @@ def settings(*cells, **changes):
             | {"fold_count": 5, "fold_method": "contiguous", "fold_seed": 0}
             | changes,
         )
-        for cell in cells
+        for run in runs
     ]
     return pd.DataFrame(map(vars, rows))[SETTINGS_SCHEMA.names]
 
 
-def row_of(compared, table, metric="val_accuracy", **cell):
+def row_of(compared, table, metric="val_accuracy", **run):
     chosen = (compared["table"] == table) & (compared["metric"] == metric)
-    for column, value in cell.items():
+    for column, value in run.items():
         chosen &= compared[column] == value
     (index,) = compared.index[chosen]
     return compared.loc[index]
@@ -148,9 +148,9 @@ def test_two_folds_by_hand():
 
 @pytest.mark.parametrize(("ours", "verdict"), [(0.98807, "agrees"), (0.98808, "differs")])
 def test_folds_without_spread_must_agree_as_printed(ours, verdict):
-    cell = UNAUGMENTED | {"model": "fcn"}
-    history = pd.concat([epochs(cell, fold, [ours]) for fold in range(3)])
-    row = row_of(compare(history, settings(cell)), "Table B.2", model="fcn", level=0.0)
+    run = UNAUGMENTED | {"model": "fcn"}
+    history = pd.concat([epochs(run, fold, [ours]) for fold in range(3)])
+    row = row_of(compare(history, settings(run)), "Table B.2", model="fcn", level=0.0)
     assert row["published"] == 0.98807
     assert row["tolerance"] == pytest.approx(5e-6)
     assert row["verdict"] == verdict
@@ -164,7 +164,7 @@ def test_one_fold_is_undecided():
     assert row["verdict"] == "undecided"
 
 
-def test_cells_and_metrics_that_did_not_run():
+def test_runs_and_metrics_that_did_not_run():
     compared = compare(epochs(TRANSLATED, 0, [0.9]), settings(TRANSLATED))
     assert len(compared) == 66 + 3 * 44  # all numbers of MNIST, none of CIFAR-10
     assert compared["verdict"].value_counts().to_dict() == {"not run": 197, "undecided": 1}
@@ -188,7 +188,7 @@ def test_absent_connections_are_not_compared():
 
 
 @pytest.mark.parametrize(
-    ("cell", "table", "metric", "changes", "departures"),
+    ("run", "table", "metric", "changes", "departures"),
     [
         (TRANSLATED, "Table 1", "val_accuracy", {}, ""),
         (
@@ -199,9 +199,9 @@ def test_absent_connections_are_not_compared():
             "epochs: 12 instead of 250, patience: 12 instead of 50",
         ),
         # Bears on edge noise alone; on level 0 of its table it does not.
-        (EDGES, "Table B.1", "val_accuracy", {"edge_noise": "paper"}, "edge_noise: paper instead"),
-        (UNAUGMENTED, "Table B.1", "val_accuracy", {"edge_noise": "paper"}, ""),
-        (TRANSLATED, "Table 1", "val_accuracy", {"edge_noise": "paper"}, ""),
+        (EDGES, "Table B.1", "val_accuracy", {"edge_noise": "text"}, "edge_noise: text instead"),
+        (UNAUGMENTED, "Table B.1", "val_accuracy", {"edge_noise": "text"}, ""),
+        (TRANSLATED, "Table 1", "val_accuracy", {"edge_noise": "text"}, ""),
         # Bears on the perturbed validation sets alone.
         (TRANSLATED, "Table 1", "val_accuracy", {"validation_batches": "all"}, ""),
         (
@@ -231,14 +231,14 @@ def test_absent_connections_are_not_compared():
         ),
     ],
 )
-def test_departures_that_bear_on_a_number(cell, table, metric, changes, departures):
-    history = epochs(cell, 0, [0.9], val_translation=0.5)
-    compared = compare(history, settings(cell, **changes))
-    row = row_of(compared, table, metric, model=cell["model"], level=cell["level"])
+def test_departures_that_bear_on_a_number(run, table, metric, changes, departures):
+    history = epochs(run, 0, [0.9], val_translation=0.5)
+    compared = compare(history, settings(run, **changes))
+    row = row_of(compared, table, metric, model=run["model"], level=run["level"])
     assert row["departures"].startswith(departures)
     assert bool(row["departures"]) == bool(departures)
     for key in ("glorot_fans", "vcp_kind", "edge_noise", "validation_batches"):
-        assert f"{key}: {settings(cell, **changes)[key][0]}" in row["protocol"]
+        assert f"{key}: {settings(run, **changes)[key][0]}" in row["protocol"]
 
 
 def test_tolerance_covers_two_runs_of_the_same_experiment(monkeypatch):
@@ -257,8 +257,8 @@ def test_tolerance_covers_two_runs_of_the_same_experiment(monkeypatch):
             index=wide.index.names, columns="metric", values="value"
         )
         folds.append(ours.reset_index().assign(fold=fold, epoch=1, vcp=0.0))
-    cells = [dict(zip(wide.index.names, cell, strict=True)) for cell in wide.index]
-    compared = compare(pd.concat(folds), settings(*cells))
+    runs = [dict(zip(wide.index.names, run, strict=True)) for run in wide.index]
+    compared = compare(pd.concat(folds), settings(*runs))
     share = (compared["verdict"] == "agrees").mean()
     assert set(compared["verdict"]) == {"agrees", "differs"}
     # Our pooled median is here the median of three, which varies a little more than their mean.
@@ -266,8 +266,8 @@ def test_tolerance_covers_two_runs_of_the_same_experiment(monkeypatch):
 
 
 def test_data_sets_that_the_paper_lacks():
-    cell = TRANSLATED | {"dataset": "digits"}
-    compared = compare(epochs(cell, 0, [0.9]), settings(cell))
+    run = TRANSLATED | {"dataset": "digits"}
+    compared = compare(epochs(run, 0, [0.9]), settings(run))
     assert compared.empty
     assert list(compared) == COMPARISON_SCHEMA.names
     assert render("comparison", compared, "csv").split() == [",".join(COMPARISON_SCHEMA.names)]
@@ -284,10 +284,10 @@ def test_markdown():
     text = render("comparison", compared, "md")
     lines = text.splitlines()
     assert "differs (the difference is beyond the tolerance): 0;" in lines[0]
-    assert "not run (the study lacks this cell): 197." in lines[0]
-    assert "edge_noise: published" in lines[0]
+    assert "not run (the study lacks this run): 197." in lines[0]
+    assert "edge_noise: code" in lines[0]
     assert "1: epochs: 1 instead of 250." in lines[0]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    rows = [[run.strip() for run in line.strip("|").split("|")] for line in lines[2:]]
     assert len(rows) == 2 + 198
     number = ["1", "MNIST", "FCN", "Translation", "0.10", "Validation", "0.99186"]
     (row,) = (row for row in rows if row[:7] == number)
@@ -304,7 +304,7 @@ def test_latex():
     rows = [line for line in text.splitlines() if line.startswith(("1 &", "B."))]
     assert len(rows) == 198
     assert {line.count(" & ") for line in rows} == {13}
-    assert r"glorot\_fans: published" in text
+    assert r"glorot\_fans: kernel\_shape" in text
 
 
 def test_csv_parses_back():

@@ -15,7 +15,7 @@ from freeconv.data.formats import digits
 from freeconv.results import components
 from freeconv.results.components import evaluation_code, reached, source_digest, training_code
 from freeconv.training.evaluate import evaluate_model, sweep_conditions
-from freeconv.training.train import train_cell
+from freeconv.training.train import train_run
 
 PACKAGE = ROOT / "src/freeconv"
 
@@ -69,22 +69,22 @@ def run_definitions(function, *arguments):
     ],
     ids=str,
 )
-def test_everything_that_computes_a_cell_is_digested(changes):
+def test_everything_that_computes_a_run_is_digested(changes):
     """By what runs, which the digests do not know: they follow names in the text."""
     settings = settings_of(epochs=1, patience=1, level=0.2, **changes)
     images, labels = digits()
     parts = (Split(images[a:b], labels[a:b]) for a, b in ((0, 64), (64, 128)))
     splits = Splits(*parts, 10)
-    cell, trained = run_definitions(train_cell, settings, splits)
-    assert {("training/train", "train_cell"), ("training/models", "build_model")} <= trained
+    run, trained = run_definitions(train_run, settings, splits)
+    assert {("training/train", "train_run"), ("training/models", "build_model")} <= trained
     assert trained <= definitions(settings, training_code(settings))
-    arguments = (settings, cell.model, 1, splits.validation, sweep_conditions({"noise": [0.1]}), 0)
+    arguments = (settings, run.model, 1, splits.validation, sweep_conditions({"noise": [0.1]}), 0)
     _, evaluated = run_definitions(evaluate_model, *arguments)
     assert ("training/evaluate", "evaluate_model") in evaluated
     assert evaluated <= definitions(settings, evaluation_code(settings))
 
 
-def test_cells_depend_on_the_code_of_their_own_network():
+def test_runs_depend_on_the_code_of_their_own_network():
     cnn, fcn = (training_code(settings_of(kind=kind)) for kind in ("cnn", "fcn"))
     assert cnn.keys() == {"training", "best_epoch", "networks", "augmentation", "engine"}
     assert fcn.keys() - cnn.keys() == {"free_layer", "filter_distances"}

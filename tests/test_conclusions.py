@@ -17,14 +17,14 @@ from freeconv.analysis.conclusions import (
 )
 from freeconv.report.render import render
 from freeconv.results.schemas import METRICS, SETTINGS_SCHEMA
-from freeconv.study.settings import CellSettings
+from freeconv.study.settings import RunSettings
 
 T = {2: 12.7062, 3: 4.30265, 5: 2.77645}
 """Quantiles of Student's t at 0.975 for a number of values, from a printed table."""
 
 
-def cell(model, augmentation="none", level=0.0, vcp=0.0, folds=(0, 1), dataset="mnist", **metrics):
-    """The history of a cell: a metric has a value a fold, the same at epochs 1 and 2.
+def run(model, augmentation="none", level=0.0, vcp=0.0, folds=(0, 1), dataset="mnist", **metrics):
+    """The history of a run: a metric has a value a fold, the same at epochs 1 and 2.
 
     Distances have a pair a fold: at epochs 0 and 2. What epoch 0 says of accuracies must not count.
     """
@@ -43,19 +43,19 @@ def cell(model, augmentation="none", level=0.0, vcp=0.0, folds=(0, 1), dataset="
 
 
 def settings(history):
-    """Settings of every cell; all that counts here are data set and protocol."""
+    """Settings of every run; all that counts here are data set and protocol."""
     strengths = {f"validation_{k}": 0.1 for k in ("translation", "rotation", "noise", "edge_noise")}
     identity = ["dataset", "model", "augmentation", "level", "vcp", "fold"]
     rows = [
-        CellSettings(
+        RunSettings(
             **row,
             seed=0,
             kind=row["model"],
             sharing="1",
             **PUBLISHED_TRAINING["mnist"],
-            glorot_fans="published",
+            glorot_fans="kernel_shape",
             vcp_kind="kernel",
-            edge_noise="paper",
+            edge_noise="text",
             validation_batches="all",
             **strengths,
             backend="tensorflow",
@@ -70,9 +70,9 @@ def settings(history):
     return pd.DataFrame(map(vars, rows))[SETTINGS_SCHEMA.names]
 
 
-def judge(*cells, words, conclusion):
+def judge(*runs, words, conclusion):
     """The row of the one criterion of a conclusion whose statistic has these words."""
-    history = pd.concat(cells)
+    history = pd.concat(runs)
     judged = conclude(history, settings(history))
     (index,) = judged.index[
         (judged["conclusion"] == conclusion) & judged["statistic"].str.contains(words, regex=False)
@@ -123,7 +123,7 @@ def test_verdict_of_all_criteria(verdicts, verdict):
 )
 def test_overfitting_above_a_threshold(validation, verdict, low, high):
     trained = {"accuracy": (1, 1), "val_accuracy": validation, "dataset": "cifar10"}
-    row = judge(cell("fcn", **trained), conclusion=1, words="FCN")
+    row = judge(run("fcn", **trained), conclusion=1, words="FCN")
     assert (row["side"], row["threshold"]) == ("above", 0.3)
     np.testing.assert_allclose([row["low"], row["high"]], [low, high], rtol=1e-5)
     assert (row["folds"], row["verdict"]) == (2, verdict)
@@ -136,8 +136,8 @@ def test_overfitting_above_a_threshold(validation, verdict, low, high):
 def test_deficit_below_a_threshold_of_the_data_set(dataset, threshold, verdict):
     trained = {"augmentation": "translation", "level": 0.1, "dataset": dataset}
     row = judge(
-        cell("cnn", **trained, val_accuracy=(0.99, 0.98)),
-        cell("fcn", **trained, val_accuracy=(0.96, 0.95)),  # 0.03 less in both folds
+        run("cnn", **trained, val_accuracy=(0.99, 0.98)),
+        run("fcn", **trained, val_accuracy=(0.96, 0.95)),  # 0.03 less in both folds
         conclusion=2,
         words="CNN minus FCN",
     )
@@ -147,22 +147,22 @@ def test_deficit_below_a_threshold_of_the_data_set(dataset, threshold, verdict):
 
 
 def test_accuracy_of_a_fold_is_its_median_over_trained_epochs():
-    history = cell("fcn", folds=(0,), accuracy=(1,), val_accuracy=(0,))
+    history = run("fcn", folds=(0,), accuracy=(1,), val_accuracy=(0,))
     history.loc[history["epoch"] > 0, "val_accuracy"] = [0.2, 0.6]
     assert judge(history, conclusion=1, words="FCN")["value"] == pytest.approx(0.6)
 
 
 def test_one_fold_is_undecided_and_shows_its_value():
     row = judge(
-        cell("fcn", folds=(3,), accuracy=(1,), val_accuracy=(0.5,)), conclusion=1, words="FCN"
+        run("fcn", folds=(3,), accuracy=(1,), val_accuracy=(0.5,)), conclusion=1, words="FCN"
     )
     assert (row["value"], row["folds"], row["verdict"]) == (0.5, 1, "undecided")
     assert np.isnan([row["low"], row["high"]]).all()
 
 
-def test_only_folds_with_all_cells_count():
-    unaugmented = cell("fcn", folds=(0, 1, 2), val_accuracy=[0.9] * 3, val_translation=[0.3] * 3)
-    translated = cell(
+def test_only_folds_with_all_runs_count():
+    unaugmented = run("fcn", folds=(0, 1, 2), val_accuracy=[0.9] * 3, val_translation=[0.3] * 3)
+    translated = run(
         "fcn",
         "translation",
         0.3,
@@ -183,7 +183,7 @@ def test_gap_under_translation(dataset, level, threshold, share, verdict):
     gap = threshold * share
     accuracies = {"val_accuracy": (0.9, 0.8), "val_translation": (0.9 - gap, 0.8 - gap)}
     row = judge(
-        cell("fcn", "translation", level, dataset=dataset, **accuracies),
+        run("fcn", "translation", level, dataset=dataset, **accuracies),
         conclusion=3,
         words=f"FCN, translation {level}",
     )
@@ -194,7 +194,7 @@ def test_gap_under_translation(dataset, level, threshold, share, verdict):
 def distances(augmentation, level, *changes, start=1.0):
     """An FCN whose distances change by a share, the same at both radii unless two are given."""
     near, far = changes if len(changes) == 2 else changes * 2
-    return cell(
+    return run(
         "fcn",
         augmentation,
         level,
@@ -204,7 +204,7 @@ def distances(augmentation, level, *changes, start=1.0):
 
 
 @pytest.mark.parametrize(
-    ("words", "cells", "value", "verdict"),
+    ("words", "runs", "value", "verdict"),
     [
         # Translation of 0.4 and more: the highest of both radii and all levels counts.
         (
@@ -232,8 +232,8 @@ def distances(augmentation, level, *changes, start=1.0):
         ("Noise 0.8", [("noise", 0.8, -0.1), ("noise", 0.9, 0.1)], 0.1, "not reproduced"),
     ],
 )
-def test_changes_of_the_distance(words, cells, value, verdict):
-    row = judge(*(distances(*c) for c in cells), conclusion=4, words=words)
+def test_changes_of_the_distance(words, runs, value, verdict):
+    row = judge(*(distances(*c) for c in runs), conclusion=4, words=words)
     assert row["verdict"] == verdict
     assert row["value"] == pytest.approx(value) if value is not None else np.isnan(row["value"])
 
@@ -252,12 +252,12 @@ def test_a_fold_that_lacks_a_level_is_left_out(conclusion, words, condition, met
     augmentation = "rotation" if "rotation" in words else "translation"
     base = {"augmentation": augmentation, "level": 0.3}
     conditions = [(0.0 if condition == "vcp" else 0.3, 3), (0.5, 2), (0.8, 3)]
-    cells = []
+    runs = []
     for value, count in conditions:
         values = {metric: [value] * count for metric, value in metrics.items()}
         trained = base | {condition: value, "folds": range(count)}
-        cells.append(cell("fcn", **trained, **values))
-    assert judge(*cells, conclusion=conclusion, words=words)["folds"] == 2
+        runs.append(run("fcn", **trained, **values))
+    assert judge(*runs, conclusion=conclusion, words=words)["folds"] == 2
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_nearer_filters_are_more_alike_at_every_level(near, verdict):
 )
 def test_smallest_loss_of_all_levels(translated, value, verdict):
     levels = [
-        cell("fcn", "noise", level, val_accuracy=[0.8] * 2, val_translation=[accuracy] * 2)
+        run("fcn", "noise", level, val_accuracy=[0.8] * 2, val_translation=[accuracy] * 2)
         for level, accuracy in zip((0.1, 0.9), translated, strict=True)
     ]
     row = judge(*levels, conclusion=5, words="levels of noise")
@@ -298,8 +298,8 @@ def test_smallest_loss_of_all_levels(translated, value, verdict):
 )
 def test_quadrant_swap(fcn, verdict):
     row = judge(
-        cell("cnn", val_quadrant_swap=(0.47, 0.46)),
-        cell("fcn", val_quadrant_swap=fcn),
+        run("cnn", val_quadrant_swap=(0.47, 0.46)),
+        run("fcn", val_quadrant_swap=fcn),
         conclusion=6,
         words="CNN minus FCN",
     )
@@ -308,9 +308,9 @@ def test_quadrant_swap(fcn, verdict):
 
 
 def connections(accuracies):
-    """FCNs at 0.3 translation: probability of absence -> accuracy, in fold 1 0.01 less."""
+    """FCNs at 0.3 translation: probability of masking -> accuracy, in fold 1 0.01 less."""
     return [
-        cell("fcn", "translation", 0.3, vcp, val_accuracy=(accuracy, accuracy - 0.01))
+        run("fcn", "translation", 0.3, vcp, val_accuracy=(accuracy, accuracy - 0.01))
         for vcp, accuracy in accuracies.items()
     ]
 
@@ -325,7 +325,7 @@ def connections(accuracies):
     ],
 )
 def test_connections_up_to_80_percent(accuracies, value, verdict):
-    others = cell("fcn", "translation", 0.5, val_accuracy=(0.1, 0.1))  # not trained alike
+    others = run("fcn", "translation", 0.5, val_accuracy=(0.1, 0.1))  # not trained alike
     row = judge(*connections(accuracies), others, conclusion=7, words="up to 80 %")
     assert row["verdict"] == verdict
     assert row["value"] == pytest.approx(value) if value is not None else np.isnan(row["value"])
@@ -346,7 +346,7 @@ def test_collapse_beyond_90_percent(accuracies, value, verdict):
 
 
 def test_the_papers_own_tables_reproduce_what_it_concludes_from_them():
-    """Thresholds are on the right side of the published numbers; other cells are not in them."""
+    """Thresholds are on the right side of the published numbers; other runs are not in them."""
     published = published_values()
     published["augmentation"] = published["augmentation"].mask(published["level"] == 0, "none")
     keys = ["dataset", "model", "augmentation", "level"]
@@ -365,8 +365,8 @@ def test_the_papers_own_tables_reproduce_what_it_concludes_from_them():
 def test_frame_of_conclusions():
     history = pd.concat(
         [
-            cell("fcn", accuracy=(1, 1), val_accuracy=(0.9, 0.8)),
-            cell("cnn", accuracy=(1, 1), val_accuracy=(0.9, 0.8), dataset="digits"),
+            run("fcn", accuracy=(1, 1), val_accuracy=(0.9, 0.8)),
+            run("cnn", accuracy=(1, 1), val_accuracy=(0.9, 0.8), dataset="digits"),
         ]
     )
     history = history[(history["dataset"] == "mnist") | (history["epoch"] < 2)]
@@ -379,7 +379,7 @@ def test_frame_of_conclusions():
         rows = judged[judged["dataset"] == dataset]
         assert set(rows["fewest_epochs"]) == set(rows["most_epochs"]) == {epochs}
     assert set(judged["protocol"]) == {
-        "glorot_fans: published, vcp_kind: kernel, edge_noise: paper, validation_batches: all"
+        "glorot_fans: kernel_shape, vcp_kind: kernel, edge_noise: text, validation_batches: all"
     }
     # Of the criteria of the first conclusion, one for each network, one is covered.
     first = judged[(judged["conclusion"] == 1) & (judged["dataset"] == "mnist")]
@@ -395,15 +395,15 @@ def test_every_criterion_says_what_the_paper_says():
 
 @pytest.fixture
 def judged():
-    history = cell("fcn", accuracy=(1, 1), val_accuracy=(0.9, 0.8))
+    history = run("fcn", accuracy=(1, 1), val_accuracy=(0.9, 0.8))
     return conclude(history, settings(history))
 
 
 def test_markdown(judged):
     text = render("conclusions", judged, "md")
     lines = [line for line in text.splitlines() if line.startswith("|")]
-    cells = [[part.strip() for part in line.strip("|").split("|")] for line in lines]
-    overview, criteria = cells[:9], cells[9:]
+    runs = [[part.strip() for part in line.strip("|").split("|")] for line in lines]
+    overview, criteria = runs[:9], runs[9:]
     assert overview[0] == ["No.", "Conclusion", "MNIST"]
     assert overview[2] == ["1", STATEMENTS[1], "undecided"]
     assert overview[5] == ["4", STATEMENTS[4], "not covered"]

@@ -26,9 +26,9 @@ def test_published_differs_from_the_paper_in_its_protocol_alone(read_config):
     paper, published = read_config("config/config.yaml"), read_config("config/published.yaml")
     assert paper | {"study": "published", "protocol": published["protocol"]} == published
     assert published["protocol"] == {
-        "glorot_fans": "published",
+        "glorot_fans": "kernel_shape",
         "vcp": "input",
-        "edge_noise": "published",
+        "edge_noise": "code",
         "validation_batches": "whole",
     }
 
@@ -65,7 +65,7 @@ WRONG = [
     ),
     (
         ["variants"],
-        {"a": {"kind": "fcn", "glorot": "published"}},
+        {"a": {"kind": "fcn", "glorot": "kernel_shape"}},
         ["variants.a.glorot: unknown key", "did you mean glorot_fans?"],
     ),
     (["models"], [], ["models: [] is not allowed; expected at least 1 of them"]),

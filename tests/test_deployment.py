@@ -83,7 +83,7 @@ def test_a_deployed_workflow_runs_by_its_own_configuration(environment, tmp_path
     run = snakemake(tmp_path, environment, "--dry-run")
     assert run.returncode == 0, run.stdout
     assert "results/mine/overview.html" in run.stdout
-    assert "\ntrain_cell " in run.stdout
+    assert "\ntrain_run " in run.stdout
     run = snakemake(tmp_path, environment, "results/mine/folds/digits.parquet")
     assert run.returncode == 0, run.stdout
     assert (tmp_path / "results/mine/folds/digits.parquet").is_file()

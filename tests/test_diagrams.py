@@ -28,7 +28,7 @@ def image():
 def images(image):
     from freeconv.training.example_images import perturbed_images
 
-    return perturbed_images(image, "paper")
+    return perturbed_images(image, "text")
 
 
 @pytest.fixture(scope="module")
@@ -73,12 +73,12 @@ def test_noise_is_one_draw_at_all_strengths(image, images):
         np.testing.assert_allclose(other, draws[0], atol=1e-4)
 
 
-@pytest.mark.parametrize("form", ["paper", "published"])
+@pytest.mark.parametrize("form", ["text", "code"])
 def test_edge_noise_leaves_the_middle_alone(image, form):
     from freeconv.training.example_images import perturbed_images
 
     made = perturbed_images(image, form)["edge_noise", 0.5]
-    columns = slice(5, -5) if form == "paper" else slice(None)
+    columns = slice(5, -5) if form == "text" else slice(None)
     untouched = np.zeros(SHAPE[:2], bool)
     untouched[5:-5, columns] = True
     np.testing.assert_array_equal(made[untouched], image[untouched])
@@ -189,7 +189,7 @@ def test_free_convolution_counts_by_hand():
         assert len(crosses.get_segments()) == 2 * absent
         outputs = {tuple(p.get_facecolor()[0]) for p in polygons[2::2]}
         assert len(outputs) == 9
-    assert partial.get_title(loc="left") == "(b) 12 of 81 connections absent"
+    assert partial.get_title(loc="left") == "(b) 12 of 81 connections masked"
 
 
 def test_layers_of_the_networks_by_hand():

@@ -288,7 +288,7 @@ def test_a_study_of_ones_own_runs_to_the_end(snakemake, own_study):
     assert set(evaluation.loc[evaluation["perturbation"] == "brightness", "strength"]) == {0.2}
     networks = pd.read_parquet(results / "networks/shapes.parquet")
     assert networks.loc[networks["kind"] == "free_convolution", "units"].tolist() == [8, 16]
-    cell = results / "cells/shapes/fcn/brightness-0.3/vcp-0/fold-0/history.parquet"
+    cell = results / "runs/shapes/fcn/brightness-0.3/vcp-0/fold-0/history.parquet"
     assert read_metadata(cell)["settings"]["network"] == "tiny"
 
     listed = re.findall(r"`(figures/\S+|tables/\S+)`", (ROOT / "docs/extending.md").read_text())
@@ -303,17 +303,17 @@ def test_a_study_of_ones_own_runs_to_the_end(snakemake, own_study):
     shutil.copy(own_study / "shapes/disc/0.png", own_study / "shapes/disc/another.png")
     rerun = snakemake(own_study, "--configfile", own_study / "shapes.yaml", "--dry-run")
     jobs = counts_of_jobs(rerun.stdout)
-    assert (jobs["prepare"], jobs["folds"], jobs["train_cell"]) == (1, 1, 4)
+    assert (jobs["prepare"], jobs["folds"], jobs["train_run"]) == (1, 1, 4)
     (own_study / "shapes/disc/another.png").unlink()
 
-    # Of another extension are all networks of it, and no cell if its code is the same.
+    # Of another extension are all networks of it, and no run if its code is the same.
     code = (own_study / "brightness.py").read_text()
     (own_study / "brightness.py").write_text(f"# A comment.\n{code}")
     rerun = snakemake(own_study, "train", "--configfile", own_study / "shapes.yaml", "--dry-run")
     assert "Nothing to be done" in rerun.stdout
     (own_study / "brightness.py").write_text(code.replace("hidden=32", "hidden=33"))
     rerun = snakemake(own_study, "train", "--configfile", own_study / "shapes.yaml", "--dry-run")
-    assert counts_of_jobs(rerun.stdout)["train_cell"] == 4
+    assert counts_of_jobs(rerun.stdout)["train_run"] == 4
 
 
 def test_the_sources_of_the_documentation_are_as_they_must_be(read_config, schema):

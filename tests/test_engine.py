@@ -50,12 +50,12 @@ def trainer(model, augmentation="none", level=0.0):
         batch_size=4,
         augmentation=augmentation,
         level=level,
-        edge_noise="paper",
+        edge_noise="text",
     )
 
 
 def evaluator(model, *conditions):
-    return Evaluator(model, conditions=conditions, batch_size=4, edge_noise="paper")
+    return Evaluator(model, conditions=conditions, batch_size=4, edge_noise="text")
 
 
 def sequence(*entropy):
@@ -212,7 +212,7 @@ def penalised():
 
 
 def constrained():
-    """Constraints, one of them beside absent connections."""
+    """Constraints, one of them beside masked connections."""
     limit = keras.constraints.MaxNorm(0.3, axis=1)
     free = FreeConv2D(
         4,

@@ -22,7 +22,7 @@ def raised(function):
 @pytest.mark.parametrize(
     ("number", "words"),
     [
-        ("ENOSPC", "no space left on its disk: free some and run again; finished cells stay"),
+        ("ENOSPC", "no space left on its disk: free some and run again; finished runs stay"),
         ("EDQUOT", "the disk quota is used up"),
         ("EFBIG", "larger than a file may be here"),
         ("EROFS", "its disk can only be read"),
@@ -111,7 +111,7 @@ def test_lack_of_memory_is_told_with_what_to_do(function, words):
     text = explain(raised(function))
     assert text.startswith("out of memory (")
     assert words in text
-    assert "let fewer cells share a card" in text
+    assert "let fewer runs share a card" in text
     assert "--retries" in text
     assert "\n" not in text
 

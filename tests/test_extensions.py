@@ -203,7 +203,7 @@ def test_errors_in_the_compiled_loop_name_the_augmentation(write):
     extensions.load(write(code))
     model = build_model("cnn", models.Network((models.Convolution(3, 2, 1),), 3), (9, 9, 1), 3)
     images, labels = on_device((IMAGES * 255).astype(np.uint8), np.arange(8) % 3)
-    arguments = {"learning_rate": 0.01, "batch_size": 4, "edge_noise": "paper"}
+    arguments = {"learning_rate": 0.01, "batch_size": 4, "edge_noise": "text"}
     trainer = Trainer(model, augmentation="a", level=0.3, **arguments)
     with pytest.raises(Exception, match=r"augmentation a: gives images \(None, 8, 9, 1\)"):
         trainer.epoch(images, labels, np.random.SeedSequence(0))
@@ -211,7 +211,7 @@ def test_errors_in_the_compiled_loop_name_the_augmentation(write):
 
 def test_examples_show_own_augmentations(write):
     extensions.load(write(BRIGHTNESS))
-    images = perturbed_images(IMAGES[0], "paper")
+    images = perturbed_images(IMAGES[0], "text")
     changes = [images["brightness", level].mean() - IMAGES[0].mean() for level in (0.1, 0.2, 0.4)]
     np.testing.assert_allclose(np.divide(changes, changes[0]), [1, 2, 4], rtol=1e-4)
 
@@ -248,13 +248,13 @@ def test_built_networks_train_with_own_augmentations(write, kind):
     model = build_model(kind, "built", (9, 9, 1), 3, layers=2, seed=1)
     before = model.get_weights()
     images, labels = on_device((IMAGES * 255).astype(np.uint8), np.arange(8) % 3)
-    arguments = {"learning_rate": 0.01, "batch_size": 4, "edge_noise": "paper"}
+    arguments = {"learning_rate": 0.01, "batch_size": 4, "edge_noise": "text"}
     trainer = Trainer(model, augmentation="brightness", level=0.3, **arguments)
     loss, _ = trainer.epoch(images, labels, np.random.SeedSequence(0))
     assert np.isfinite(loss)
     assert not any(np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True))
     conditions = [Condition("clean", 0.0), Condition("brightness", 0.5)]
-    evaluator = Evaluator(model, conditions=conditions, batch_size=4, edge_noise="paper")
+    evaluator = Evaluator(model, conditions=conditions, batch_size=4, edge_noise="text")
     measurement = evaluator.measure(images, labels, np.random.SeedSequence(0))
     assert measurement.losses[0] != measurement.losses[1]
 
@@ -337,8 +337,8 @@ def test_a_study_may_use_what_its_extension_brings(config, schema):
     config["evaluation"]["brightness"] = [0.2]
     config["datasets"]["digits"] |= {"network": "tiny", "layers": 5}
     study = parse_study(config, schema)
-    assert {cell.augmentation for cell in study.cells()} == {"none", "translation", "brightness"}
-    assert {study.settings_of(cell).network for cell in study.cells()} == {"tiny"}
+    assert {run.augmentation for run in study.runs()} == {"none", "translation", "brightness"}
+    assert {study.settings_of(run).network for run in study.runs()} == {"tiny"}
     assert study.evaluation["brightness"] == (0.2,)
     figures = outputs.figures_of(study, "digits")
     assert {"six_panels_fcn_brightness", "brightness_examples"} <= set(figures)
@@ -354,12 +354,12 @@ def test_an_extension_is_for_its_own_names_alone(config, schema):
     assert study.extension_for("brightness") == config["extension"]["file"]
 
 
-def test_settings_of_other_cells_stay_as_they_were(config, schema):
+def test_settings_of_other_runs_stay_as_they_were(config, schema):
     with_extension = parse_study(config, schema)
     without = parse_study(config | {"extension": None}, schema)
     assert without.extension_for("brightness") is None
-    for cell in without.cells():
-        assert with_extension.settings_of(cell) == without.settings_of(cell)
+    for run in without.runs():
+        assert with_extension.settings_of(run) == without.settings_of(run)
 
 
 @pytest.mark.parametrize(
@@ -397,7 +397,7 @@ def test_networks_that_a_function_builds_have_no_variants_of_free_layers(config,
     message = "variants.tiles: the network built of datasets.digits .* knows of no variants"
     with pytest.raises(InputError, match=message):
         parse_study(config, schema)
-    config["variants"]["tiles"] = {"kind": "fcn", "edge_noise": "published"}
+    config["variants"]["tiles"] = {"kind": "fcn", "edge_noise": "code"}
     assert parse_study(config, schema).varies("edge_noise")
 
 
@@ -409,8 +409,8 @@ def test_the_schema_itself_stays_as_it_is(config, schema):
 
 def test_results_record_the_code_of_the_extension(config, schema, write):
     study = parse_study(config, schema)
-    cell = study.cells()[0]
-    settings = study.settings_of(cell)
+    run = study.runs()[0]
+    settings = study.settings_of(run)
     path = write(TINY)
     plain = training_code(settings)
     first = training_code(settings, path)
@@ -424,7 +424,7 @@ def test_results_record_the_code_of_the_extension(config, schema, write):
 def test_which_jobs_need_the_extension(config, schema):
     config["augmentations"]["brightness"] = [0.4]
     study = parse_study(config, schema)
-    by_kind = {cell.augmentation: study.settings_of(cell) for cell in study.cells()}
+    by_kind = {run.augmentation: study.settings_of(run) for run in study.runs()}
     path = config["extension"]["file"]
     assert study.extension_of_training(by_kind["brightness"]) == path
     assert study.extension_of_training(by_kind["translation"]) is None

@@ -23,11 +23,11 @@ PROBABILITIES = [0.5, 0.9]
 
 def history(epochs=(4, 3), models=("cnn", "fcn"), levels=LEVELS, probabilities=PROBABILITIES):
     """One fold for each number of epochs; random values, null where a history has nulls."""
-    cells = [(m, a, level, 0.0) for m in models for a in levels for level in levels[a]]
-    cells += [("fcn", "translation", 0.3, p) for p in probabilities if "fcn" in models]
+    runs = [(m, a, level, 0.0) for m in models for a in levels for level in levels[a]]
+    runs += [("fcn", "translation", 0.3, p) for p in probabilities if "fcn" in models]
     rows = [
-        ("digits", *cell, fold, 0, epoch)
-        for cell, (fold, last) in product(cells, enumerate(epochs))
+        ("digits", *run, fold, 0, epoch)
+        for run, (fold, last) in product(runs, enumerate(epochs))
         for epoch in range(last + 1)
     ]
     identity = ["dataset", "model", "augmentation", "level", "vcp", "fold", "seed", "epoch"]
@@ -81,8 +81,8 @@ def compared_numbers():
 def sharing_records():
     """Two folds of free networks with 8 and 2 kernels and two scales, and an ordinary one of 2."""
     networks = [
-        *(("fcn", "1", scale, 8) for scale in ("per_location", "published")),
-        *(("fcn", "all", scale, 2) for scale in ("per_location", "published")),
+        *(("fcn", "1", scale, 8) for scale in ("per_location", "kernel_shape")),
+        *(("fcn", "all", scale, 2) for scale in ("per_location", "kernel_shape")),
         ("cnn", None, None, 2),
     ]
     conditions = [("none", 0.0), ("translation", 0.3)]
@@ -152,10 +152,10 @@ def test_every_figure_of_the_catalogue_is_drawn():
 
 def test_curve_is_the_mean_over_folds_by_hand():
     frame = history(epochs=(2, 1))
-    cell = (frame["model"] == "fcn") & (frame["level"] == 0.9)
+    run = (frame["model"] == "fcn") & (frame["level"] == 0.9)
     values = {(0, 0): np.nan, (0, 1): 0.5, (0, 2): 0.7, (1, 0): np.nan, (1, 1): 0.6}
     for (fold, epoch), value in values.items():
-        rows = cell & (frame["fold"] == fold) & (frame["epoch"] == epoch)
+        rows = run & (frame["fold"] == fold) & (frame["epoch"] == epoch)
         frame.loc[rows, "accuracy"] = value
     figure = draw("translation_curves", frame, "digits")
     (line,) = (line for line in figure.axes[0].get_lines() if line.get_label() == "0.9")
@@ -225,10 +225,10 @@ def test_perturbations_start_at_clean_images_and_rotate_by_degrees():
     figure = draw("perturbation_strength", frame, "digits")
     line = next(ln for ln in figure.axes[5].get_lines() if ln.get_label() == "Rotation 0.5")
     np.testing.assert_allclose(line.get_xdata(), [0, 36, 90])
-    cells = select(frame, model="cnn", augmentation="rotation")
+    runs = select(frame, model="cnn", augmentation="rotation")
     for strength, accuracy in zip((0, 0.1, 0.25), line.get_ydata(), strict=True):
         perturbation = "rotation" if strength else "clean"
-        rows = select(cells, perturbation=perturbation, strength=strength)
+        rows = select(runs, perturbation=perturbation, strength=strength)
         folds = [fold["correct"].sum() / fold["count"].sum() for _, fold in rows.groupby("fold")]
         assert accuracy == pytest.approx(np.mean(folds))
 
@@ -280,9 +280,9 @@ def test_networks_side_by_side_at_their_best_epochs(name, key, points, trained, 
             model = "cnn" if line.get_label() == "CNN" else "fcn"
             np.testing.assert_allclose(line.get_xdata(), points)
             for point, value in zip(points, line.get_ydata(), strict=True):
-                cells = select(frame, model=model, **{key: point})
-                cells = cells[cells["augmentation"].isin(trained) & (cells["epoch"] > 0)]
-                folds = (fold for _, fold in cells.groupby("fold"))
+                runs = select(frame, model=model, **{key: point})
+                runs = runs[runs["augmentation"].isin(trained) & (runs["epoch"] > 0)]
+                folds = (fold for _, fold in runs.groupby("fold"))
                 best = [fold.loc[fold["val_accuracy"].idxmax(), metric] for fold in folds]
                 mean = np.mean(best)
                 assert value == pytest.approx(mean / halved)

@@ -104,7 +104,7 @@ def test_mixed_images_are_hardly_ever_taken_for_sorted_ones():
 
 @pytest.mark.parametrize(("classes", "images", "count"), [(10, 20, 5), (2, 4, 2), (4, 9, 4)])
 def test_folds_of_whole_classes_are_refused(classes, images, count):
-    """A class that is all in one fold is in the training part of no cell that measures it."""
+    """A class that is all in one fold is in the training part of no run that measures it."""
     labels = np.repeat(np.arange(classes), images)
     message = "100% of the validation images of fold 0 .*class 0 .*Set folds.method: stratified"
     with pytest.raises(InputError, match=message):

@@ -63,7 +63,7 @@ def test_a_python_that_will_not_do_is_named(bare, found):
         assert sorted(bare.iterdir()) == before
 
 
-def test_an_environment_that_will_not_do_is_made_anew(bare):
+def test_an_environment_that_will_not_do_is_recreated(bare):
     """Here by a program that notes what is asked of it, and makes none."""
     (bare / ".venv/bin").mkdir(parents=True)
     (bare / ".venv/workflow").touch()
@@ -71,7 +71,7 @@ def test_an_environment_that_will_not_do_is_made_anew(bare):
     python = program(bare / "python", f'echo "$@" >> {bare}/asked')
     status, output = make("study", f"PYTHON={python}", directory=bare)
     assert status != 0
-    assert "make: .venv is not usable, and made anew" in output
+    assert "make: .venv is not usable, and recreated" in output
     assert "-m venv .venv" in (bare / "asked").read_text()
     assert not (bare / ".venv").exists()
 
@@ -176,8 +176,8 @@ rule mine:
     )
     run = snakemake(tmp_path, "--dry-run", snakefile=tmp_path / "Snakefile")
     assert run.returncode == 0, run.stdout
-    assert f"\n{prefix}train_cell " in run.stdout
-    assert "results/smoke/cells/digits/cnn/none-0/vcp-0/fold-1/history.parquet" in run.stdout
+    assert f"\n{prefix}train_run " in run.stdout
+    assert "results/smoke/runs/digits/cnn/none-0/vcp-0/fold-1/history.parquet" in run.stdout
 
 
 def test_a_job_that_fails_says_why_on_the_terminal(snakemake, tmp_path):

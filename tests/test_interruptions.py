@@ -38,7 +38,7 @@ LONG = replace(SETTINGS, kind="cnn", epochs=60, patience=60)
 
 @pytest.fixture
 def start_training(root, given):
-    """Start to train a cell of 60 epochs into a folder."""
+    """Start to train a run of 60 epochs into a folder."""
 
     def start(folder, *words):
         command = [sys.executable, root / "scripts/train.py", *as_settings(LONG)]
@@ -91,7 +91,7 @@ def test_snakemake_leaves_the_checkpoint_of_a_failed_job_and_asks_for_more_memor
     root, snakemake, tmp_path
 ):
     results = tmp_path / "results/smoke"
-    folder = results / "cells/digits/cnn/none-0/vcp-0/fold-1"
+    folder = results / "runs/digits/cnn/none-0/vcp-0/fold-1"
     files = [tmp_path / "data/digits.npy", results / "folds/digits.parquet"]
     files += [folder / "checkpoint.npz", folder / "model.keras"]
     for file in files:
@@ -100,7 +100,7 @@ def test_snakemake_leaves_the_checkpoint_of_a_failed_job_and_asks_for_more_memor
     run = snakemake(
         *(tmp_path, (folder / "history.parquet").relative_to(tmp_path), "--retries", "1"),
         # There is no such device: the script ends before it begins.
-        *("--set-resources", "train_cell:device=none"),
+        *("--set-resources", "train_run:device=none"),
         *("--configfile", root / ".test/config/config.yaml"),
     )
     assert run.returncode != 0
@@ -171,8 +171,8 @@ SHORT = as_settings(replace(SETTINGS, kind="cnn", epochs=1))
 
 @pytest.fixture(scope="module")
 def cell(given, run_script, tmp_path_factory):
-    """The folder of a cell that was trained and evaluated."""
-    folder = tmp_path_factory.mktemp("cell")
+    """The folder of a run that was trained and evaluated."""
+    folder = tmp_path_factory.mktemp("run")
     files = ["--history", folder / "history.parquet", "--model-file", folder / "model.keras"]
     request = ["--settings", '{"seed": 1, "strengths": {}}']
     evaluation = [*request, "--output", folder / "evaluation.parquet"]
@@ -193,7 +193,7 @@ def writing(given, cell):
             {"--model-file": ["model.keras"], "--history": ["history.parquet"]},
         ),
         "analyse": (
-            ["aggregate", "--cells", cell],
+            ["aggregate", "--runs", cell],
             {f"--{name}": [f"{name}.parquet"] for name in frames},
         ),
         "draw": (

@@ -77,7 +77,7 @@ def test_backends_measure_alike(both, name):
     )
 
 
-CELL = """
+RUN = """
 import sys
 from freeconv.training.devices import use_device
 device = use_device("cpu", 1, "jax")
@@ -86,26 +86,26 @@ from freeconv.data.formats import digits
 from freeconv.training.evaluate import evaluate_model, sweep_conditions
 from freeconv.training.models import load_model
 from freeconv.results.components import training_code
-from freeconv.results.provenance import describe_run
+from freeconv.results.provenance import describe_origin
 from freeconv.data.folds import Split, Splits
-from freeconv.training.train import train_cell
+from freeconv.training.train import train_run
 from test_training import SETTINGS
 
 images, labels = digits()
 splits = Splits(Split(images[:64], labels[:64]), Split(images[64:99], labels[64:99]), 10)
-cell = train_cell(SETTINGS, splits)
-cell.model.save("model.keras")
+run = train_run(SETTINGS, splits)
+run.model.save("model.keras")
 conditions = sweep_conditions({"rotation": [0.1]})
 counts = evaluate_model(SETTINGS, load_model("model.keras"), 1, splits.validation, conditions, 0)
-assert len(cell.history) == 3 and counts["count"].sum() == 3 * 35
-run = describe_run(SETTINGS, splits, device, training_code(SETTINGS))
+assert len(run.history) == 3 and counts["count"].sum() == 3 * 35
+run = describe_origin(SETTINGS, splits, device, training_code(SETTINGS))
 assert {"jax", "jaxlib", "keras"} <= run["versions"].keys()
 assert "tensorflow" not in run["versions"]
 print(sys.modules.get("tensorflow"))
 """
 
 
-def test_a_cell_is_trained_saved_and_evaluated_without_tensorflow(root, tmp_path):
+def test_a_run_is_trained_saved_and_evaluated_without_tensorflow(root, tmp_path):
     """Not even where it is installed."""
-    output = on_jax(root, "-c", CELL, directory=tmp_path)
+    output = on_jax(root, "-c", RUN, directory=tmp_path)
     assert output.splitlines()[-1] == "None"

@@ -202,7 +202,7 @@ def test_a_study_with_models_draws_those_of_its_free_networks(
     """And trains nothing for it."""
     for name in ("data", "results"):
         shutil.copytree(smoke / name, tmp_path / name)
-    cells = tmp_path / "results/smoke/cells/digits/fcn"
+    cells = tmp_path / "results/smoke/runs/digits/fcn"
     folders = [file.parent for file in cells.glob("**/history.parquet")]
     assert len(folders) == 3
     for folder in folders:
@@ -211,7 +211,7 @@ def test_a_study_with_models_draws_those_of_its_free_networks(
         model.save(folder / "model.keras")
     run = snakemake(tmp_path, "filters", *configuration(keep_models=True))
     assert run.returncode == 0, run.stdout
-    assert "rule train_cell" not in run.stdout
+    assert "rule train_run" not in run.stdout
     for folder in folders:
         png = tmp_path / "results/smoke/filters/digits/fcn" / f"{folder.relative_to(cells)}.png"
         assert png.read_bytes().startswith(b"\x89PNG")

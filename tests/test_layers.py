@@ -298,7 +298,10 @@ def test_weights_of_the_first_layers_of_the_paper(
 
 @pytest.mark.parametrize(
     ("glorot_fans", "limit"),
-    [("published", math.sqrt(6 / (169 * (9 + 32)))), ("per_location", math.sqrt(6 / (9 + 9 * 32)))],
+    [
+        ("kernel_shape", math.sqrt(6 / (169 * (9 + 32)))),
+        ("per_location", math.sqrt(6 / (9 + 9 * 32))),
+    ],
 )
 def test_glorot_limit_of_the_first_mnist_layer(glorot_fans, limit):
     keras.utils.set_random_seed(0)
@@ -329,13 +332,13 @@ def test_fans_of_initializers(initializer, ratio):
         return getattr(keras.initializers, initializer)(seed=7)
 
     kernels = {}
-    for fans in ("published", "per_location"):
+    for fans in ("kernel_shape", "per_location"):
         layer = FreeConv2D(16, 3, kernel_initializer=make(), glorot_fans=fans)
         layer.build((None, 5, 5, 4))
         kernels[fans] = layer.kernel.numpy()
-    np.testing.assert_array_equal(kernels["published"], numpy(make()((9, 36, 16))))
+    np.testing.assert_array_equal(kernels["kernel_shape"], numpy(make()((9, 36, 16))))
     np.testing.assert_allclose(
-        kernels["per_location"], kernels["published"] * math.sqrt(ratio), rtol=1e-6
+        kernels["per_location"], kernels["kernel_shape"] * math.sqrt(ratio), rtol=1e-6
     )
 
 
@@ -351,7 +354,7 @@ def test_per_location_has_the_limit_of_conv2d(initializer):
     assert limits[1] == pytest.approx(limits[0], rel=1e-3)
 
 
-@pytest.mark.parametrize("glorot_fans", ["published", "per_location"])
+@pytest.mark.parametrize("glorot_fans", ["kernel_shape", "per_location"])
 def test_positions_are_drawn_independently(glorot_fans):
     keras.utils.set_random_seed(2)
     layer = FreeConv2D(32, 3, glorot_fans=glorot_fans)
@@ -463,7 +466,7 @@ def test_absent_weights_do_not_contribute():
     images, upstream = random_array((2, 6, 6, 2)), random_array((2, 4, 4, 4))
     layer.build(images.shape)
     kernel = random_array(layer.kernel.shape)
-    layer.kernel.assign(kernel)  # absent weights included
+    layer.kernel.assign(kernel)  # masked weights included
     kernel = kernel * layer.connection_mask.numpy()
     expected = loop_reference(images, kernel, layer.bias.numpy(), upstream, 3, 1, "valid")
     for training in (False, True):

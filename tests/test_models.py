@@ -130,7 +130,7 @@ def test_every_weight_and_mask_has_its_own_seed():
     assert all(0 <= seed < 2**31 for seed in seeds)
 
 
-def test_same_initial_weights_with_and_without_absent_connections():
+def test_same_initial_weights_with_and_without_masked_connections():
     plain, masked = build_small(), build_small(vcp=0.5)
     layer, same = masked.get_layer("conv2"), plain.get_layer("conv2")
     present = layer.connection_mask.numpy()

@@ -10,13 +10,13 @@ from test_conclusions import cell, settings
 from freeconv.analysis.comparison import compare
 from freeconv.analysis.conclusions import STATEMENTS, conclude
 from freeconv.report.overview import Background, Records, render_overview
-from freeconv.results.provenance import PROVENANCE_SCHEMA, SOFTWARE, flatten_run
+from freeconv.results.provenance import PROVENANCE_SCHEMA, SOFTWARE, flatten_origin
 
-BACKGROUND = Background("try", 7, "cell", 5, "contiguous")
+BACKGROUND = Background("try", 7, "run", 5, "contiguous")
 
 
 def run_of(row):
-    """What is kept beside a cell's history."""
+    """What is kept beside a run's history."""
     return {
         "settings": row,
         "data": f"{row['fold']}" * 64,
@@ -29,7 +29,7 @@ def run_of(row):
 def records(*cells):
     history = pd.concat(cells).assign(seconds=60.0)
     here = settings(history)
-    provenance = pd.DataFrame([flatten_run(run_of(row)) for row in here.to_dict("records")])
+    provenance = pd.DataFrame([flatten_origin(run_of(row)) for row in here.to_dict("records")])
     return Records(
         history=history,
         settings=here,
@@ -60,7 +60,7 @@ def test_a_page_needs_nothing_else(mnist):
 
 
 def test_how_much_was_trained(mnist):
-    """Five cells of two epochs; epoch 0 is none, but takes its minute."""
+    """Five runs of two epochs; epoch 0 is none, but takes its minute."""
     page = overview(mnist)
     assert "5 networks (CNN, FCN) on MNIST, trained for 10 epochs in all" in page.text
     assert "2 of 5 folds ran" in page.text
@@ -108,31 +108,31 @@ def test_data_that_the_paper_does_not_have():
 
 
 def test_departures_from_the_published_runs(mnist):
-    assert "edge_noise: paper instead of published: 1 of 198 numbers" in overview(mnist).text
+    assert "edge_noise: text instead of published: 1 of 198 numbers" in overview(mnist).text
 
 
 def test_one_set_of_versions(mnist):
     page = overview(mnist)
-    assert "All cells were trained under the same versions." in page.text
+    assert "All runs were trained under the same versions." in page.text
     assert [*["1.2"] * len(SOFTWARE), "5"] in page.tables[3]
 
 
 @pytest.mark.parametrize("other", ["1.3", None])
-def test_cells_of_other_versions(mnist, other):
+def test_runs_of_other_versions(mnist, other):
     provenance = mnist.provenance.copy()
     provenance.loc[1, "keras"] = other
     page = overview(mnist, provenance=provenance)
-    assert "Cells were trained under 2 different sets of versions." in page.text
+    assert "Runs were trained under 2 different sets of versions." in page.text
     rows = {row[SOFTWARE.index("keras")]: row[-1] for row in page.tables[3][1:]}
     assert rows == {"1.2": "4", other or "—": "1"}
 
 
-def test_cells_of_one_fold_that_saw_other_images(mnist):
+def test_runs_of_one_fold_that_saw_other_images(mnist):
     assert "not the same images" not in overview(mnist).text
     provenance = mnist.provenance.copy()
     provenance.loc[0, "data"] = "f" * 64
     page = overview(mnist, provenance=provenance)
-    assert page.text.count("not the same images in all cells") == 1
+    assert page.text.count("not the same images in all runs") == 1
     assert "ffffffffffff" in page.text
 
 
@@ -144,19 +144,19 @@ def test_text_is_escaped(mnist):
 
 def test_settings_that_matter(mnist):
     rows = dict(row for row in overview(mnist).tables[6])
-    assert rows["Seed"] == "7; every cell's own follows from it"
+    assert rows["Seed"] == "7; every run's own follows from it"
     assert rows["Folds"] == "0, 1 of 5 (from 0), contiguous"
     assert rows["Levels of edge noise"] == "0.3"
-    assert rows["Protocol: glorot_fans"] == "published"
+    assert rows["Protocol: glorot_fans"] == "kernel_shape"
     assert "Levels of rotation" not in rows
-    assert "Share of absent connections" not in rows
+    assert "Share of masked connections" not in rows
 
 
-def test_an_older_cell_lacks_a_version():
+def test_an_older_run_lacks_a_version():
     row = settings(cell("cnn", val_accuracy=(0.9, 0.8))).iloc[0].to_dict()
     run = run_of(row)
     del run["versions"]["scipy"]
-    flat = flatten_run(run)
+    flat = flatten_origin(run)
     assert list(flat) == PROVENANCE_SCHEMA.names
     assert flat["scipy"] is None
     assert (flat["keras"], flat["seed"], flat["model"]) == ("1.2", 0, "cnn")

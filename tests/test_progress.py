@@ -23,7 +23,7 @@ from freeconv.results.progress import (
     seconds_of_job,
     seconds_of_training,
     time_left,
-    word_of_cell,
+    word_of_run,
 )
 from freeconv.results.schemas import HISTORY_SCHEMA
 from freeconv.results.staleness import MISSING, STALE, VALID, State
@@ -51,9 +51,9 @@ def pending(kind, *elapsed):
         (MISSING, MISSING, "missing"),
     ],
 )
-def test_the_word_of_a_cell(training, evaluation, word):
-    assert word_of_cell(State(training), State(evaluation), False) == word
-    assert word_of_cell(State(training), State(evaluation), True) == "running"
+def test_the_word_of_a_run(training, evaluation, word):
+    assert word_of_run(State(training), State(evaluation), False) == word
+    assert word_of_run(State(training), State(evaluation), True) == "running"
 
 
 def test_every_kind_of_job_has_its_own_median():
@@ -85,13 +85,13 @@ def test_the_text_by_hand():
     words = ["done", "done", "missing", "running", "stale", "missing"]
     left = TimeLeft(4800, {CNN: 1, ("evaluation", "mnist", "fcn"): 2})
     assert describe_progress(words, left, 2).splitlines() == [
-        "6 cells: 2 done, 1 running, 1 stale, 2 missing",
+        "6 runs: 2 done, 1 running, 1 stale, 2 missing",
         "about 1 h 20 min left, with 2 jobs at a time",
         "time unknown of 1 training, mnist cnn: none is over yet",
         "time unknown of 2 evaluations, mnist fcn: none is over yet",
     ]
     assert describe_progress(["done"], TimeLeft(None, {}), 1) == (
-        "1 cell: 1 done, 0 running, 0 stale, 0 missing\n"
+        "1 run: 1 done, 0 running, 0 stale, 0 missing\n"
     )
 
 
@@ -163,7 +163,7 @@ def status(snakemake, root):
 
 def test_status_of_a_finished_study(status, smoke):
     lines = status(smoke)
-    assert "5 cells: 5 done, 0 running, 0 stale, 0 missing" in lines
+    assert "5 runs: 5 done, 0 running, 0 stale, 0 missing" in lines
     assert not any(" left, with" in line or "time unknown" in line for line in lines)
 
 
@@ -171,14 +171,14 @@ def test_status_of_a_half_finished_study(status, smoke, tmp_path):
     """Three FCNs, of which one is over: what it took, twice, by two jobs at a time."""
     for name in ("data", "results", ".snakemake"):
         shutil.copytree(smoke / name, tmp_path / name)
-    cells = tmp_path / "results/smoke/cells/digits/fcn"
+    cells = tmp_path / "results/smoke/runs/digits/fcn"
     for cell in ("none-0", "translation-0.3/vcp-0.5"):
         shutil.rmtree(cells / cell)
     benchmarks = tmp_path / "results/smoke/benchmarks"
     (fcn,) = (f.parents[2].name for f in cells.glob("**/history.parquet"))
     for stage, seconds in (("train", 3600), ("evaluate", 600)):
         benchmark(benchmarks / stage / f"digits/fcn/{fcn}/vcp-0/fold-1.tsv", seconds)
-    assert "5 cells: 3 done, 0 running, 0 stale, 2 missing" in status(tmp_path)
+    assert "5 runs: 3 done, 0 running, 0 stale, 2 missing" in status(tmp_path)
     assert "about 1 h 10 min left, with 2 jobs at a time" in status(tmp_path)
     assert "about 2 h 20 min left, with 1 job at a time" in status(tmp_path, "--cores", "1")
     shutil.rmtree(benchmarks / "evaluate")
@@ -192,7 +192,7 @@ def test_status_of_a_running_study(status, root, tmp_path):
     long = re.sub(r"(epochs|patience): 2\n", r"\1: 5000\n", configuration)
     (tmp_path / "long.yaml").write_text(long)
     cell = "digits/cnn/none-0/vcp-0/fold-1"
-    history = f"results/smoke/cells/{cell}/history.parquet"
+    history = f"results/smoke/runs/{cell}/history.parquet"
     command = [sys.executable, "-m", "snakemake", "--snakefile", root / "Snakefile", history]
     command += ["--directory", tmp_path, "--cores", "1", "--configfile", tmp_path / "long.yaml"]
     log = tmp_path / f"logs/smoke/train/{cell}.log"
@@ -210,17 +210,17 @@ def test_status_of_a_running_study(status, root, tmp_path):
         with suppress(ProcessLookupError):
             os.killpg(run.pid, signal.SIGINT)
         run.wait(timeout=300)
-    assert "5 cells: 0 done, 1 running, 0 stale, 4 missing" in lines
+    assert "5 runs: 0 done, 1 running, 0 stale, 4 missing" in lines
     (running,) = (line for line in lines if line.startswith("running "))
     assert re.fullmatch(
         rf"running {history}: since \d+ (s|min); epoch \d+/5000; log \d+ (s|min) old", running
     )
-    assert "5 cells: 0 done, 0 running, 0 stale, 5 missing" in status(tmp_path)
+    assert "5 runs: 0 done, 0 running, 0 stale, 5 missing" in status(tmp_path)
 
 
 def test_what_a_killed_job_left_is_not_running(status, tmp_path):
     """Its mark stays, but nobody holds it."""
-    history = tmp_path / "results/smoke/cells/digits/cnn/none-0/vcp-0/fold-1/history.parquet"
+    history = tmp_path / "results/smoke/runs/digits/cnn/none-0/vcp-0/fold-1/history.parquet"
     code = f"from freeconv.io import *; m = marked_as_running({str(history)!r}); m.__enter__()\n"
     code += "print(flush=True); import time; time.sleep(600)"
     command = [sys.executable, "-c", code]
@@ -230,5 +230,5 @@ def test_what_a_killed_job_left_is_not_running(status, tmp_path):
         job.kill()
     assert (history.parent / ".history.running").exists()
     counted.append(status(tmp_path))
-    assert "5 cells: 0 done, 1 running, 0 stale, 4 missing" in counted[0]
-    assert "5 cells: 0 done, 0 running, 0 stale, 5 missing" in counted[1]
+    assert "5 runs: 0 done, 1 running, 0 stale, 4 missing" in counted[0]
+    assert "5 runs: 0 done, 0 running, 0 stale, 5 missing" in counted[1]

@@ -85,7 +85,7 @@ def test_the_rule_graph_has_every_rule(embedded):
     """Digits are embedded, so that nothing is downloaded; targets and the search are no part."""
     nodes = next(d for d in embedded["rulegraph"]["data"] if d["name"] == "node-data")
     assert {node["rule"] for node in nodes["values"]} == {
-        *("prepare", "folds", "train_cell", "evaluate_cell", "aggregate", "overview", "all"),
+        *("prepare", "folds", "train_run", "evaluate_run", "aggregate", "overview", "all"),
         *("networks", "examples", "table", "figure", "compare", "conclude"),
     }
 
@@ -94,7 +94,7 @@ def test_the_first_page_names_the_study(embedded):
     text = Page(embedded["workflow-desc"]).text
     assert text.startswith("Study smoke")
     assert "1 of 4 folds" in text
-    assert "translation, edge noise and with absent connections; seed 7" in text
+    assert "translation, edge noise and with masked connections; seed 7" in text
 
 
 def test_own_pages_load_nothing_and_run_no_script(embedded, expected):
@@ -123,7 +123,7 @@ def test_the_overview_of_the_smoke_study(results):
     assert {row[2] for row in rows} == {"undecided", "not covered"}
     assert "5 networks (CNN, FCN) on Digits, trained for 10 epochs in all" in page.text
     assert "The paper publishes no number of Digits" in page.text
-    assert "All cells were trained under the same versions." in page.text
+    assert "All runs were trained under the same versions." in page.text
     assert "cpu, 1 thread" in page.text
 
 

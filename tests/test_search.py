@@ -114,8 +114,8 @@ def test_csv_has_every_trial():
 def test_markdown_shows_every_trial():
     lines = render("search", grid(), "md").splitlines()
     assert "Table A.1" in lines[0]
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
-    assert cells[0] == [
+    runs = [[run.strip() for run in line.strip("|").split("|")] for line in lines[2:]]
+    assert runs[0] == [
         "Data set",
         "Layers",
         "Learning rate",
@@ -125,7 +125,7 @@ def test_markdown_shows_every_trial():
         "FCN epoch",
         "Paper",
     ]
-    assert cells[2:] == [
+    assert runs[2:] == [
         ["MNIST", "3", "0.001", "**0.80000**", "1", "**0.90000**", "1", "chosen"],
         ["MNIST", "3", "1e-06", "**0.80000**", "1", "0.80000", "1", ""],
         ["MNIST", "2", "0.001", "0.90000 (diverged)", "1", "0.80000", "1", ""],
@@ -162,7 +162,7 @@ def test_the_page_marks_the_same_trials_as_the_other_formats():
     (table,) = page.tables.values()
     markdown = render("search", grid(), "md").splitlines()
     rows = [line.strip("|").split("|") for line in markdown if line.startswith("|")]
-    cells = [[text.strip() for text in row] for row in (rows[0], *rows[2:])]
-    assert table == [[text.strip("*") for text in row] for row in cells]
+    runs = [[text.strip() for text in row] for row in (rows[0], *rows[2:])]
+    assert table == [[text.strip("*") for text in row] for row in runs]
     html = render("search", grid(), "html")
-    assert html.count("<strong>") == sum(text.startswith("**") for row in cells for text in row)
+    assert html.count("<strong>") == sum(text.startswith("**") for row in runs for text in row)

@@ -105,7 +105,7 @@ def test_what_is_quoted_elsewhere_goes_through_shlex():
         *("download_content", "download_addresses", "model_no_longer_needed"),
     ):
         assert re.search(r"return shlex\.(join|quote)\(", functions[name]), name
-    for name in ("cell_settings", "trial_settings"):
+    for name in ("run_settings", "trial_settings"):
         assert "return training_settings(" in functions[name]
     for name in ("training_settings", "evaluation_settings"):
         assert re.search(r'return f"--settings {shlex.quote\(.*\)} {extension}"', functions[name])

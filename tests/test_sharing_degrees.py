@@ -23,12 +23,12 @@ def settings(read_config):
         "tiles": {"kind": "fcn", "sharing": 2},
     }
     study = Study.from_config(config)
-    return pd.DataFrame([vars(study.settings_of(cell)) for cell in study.cells()])
+    return pd.DataFrame([vars(study.settings_of(cell)) for cell in study.runs()])
 
 
 @pytest.fixture
 def history(settings):
-    """Of each cell two epochs: the second is the best but where its loss is infinite."""
+    """Of each run two epochs: the second is the best but where its loss is infinite."""
     cells = settings[["dataset", "model", "augmentation", "level", "vcp", "fold", "seed"]]
     rows = cells.merge(pd.DataFrame({"epoch": [0, 1, 2]}), how="cross")
     rows = rows.reindex(columns=HISTORY_SCHEMA.names)
@@ -61,7 +61,7 @@ def test_accuracies_beside_numbers_of_kernels(history, settings, networks):
     by_model = records.groupby("model").first()
     assert by_model["sharing"].dropna().to_dict() == {"fcn": "1", "shared": "all", "tiles": "2"}
     assert by_model["glorot_fans"]["shared"] == "per_location"
-    assert by_model["glorot_fans"]["tiles"] == "published"
+    assert by_model["glorot_fans"]["tiles"] == "kernel_shape"
     unaugmented = records[records["level"] == 0].set_index("model")["val_accuracy"]
     # The second epoch, but the first of the network whose loss became infinite.
     expected = {"cnn": 0.4, "fcn": 0.5, "shared": 0.6, "tiles": 0.5}
@@ -85,7 +85,7 @@ def test_the_table(history, settings, networks):
         *("Translation 0.3: validation", "Translation 0.3: translated"),
     ]
     assert rows[0] == [
-        *("Digits", "FCN", "1", "published", "205", "20,500"),
+        *("Digits", "FCN", "1", "kernel_shape", "205", "20,500"),
         *("0.50000", "0.50000", "0.50000", "0.47000"),
     ]
     assert [row[1] for row in rows] == ["FCN", "Tiles", "CNN", "Shared"]

@@ -1,4 +1,4 @@
-"""A look at one cell, against a history of which every number is known."""
+"""A look at one run, against a history of which every number is known."""
 
 import re
 
@@ -9,15 +9,15 @@ from conftest import run_script
 
 from freeconv.errors import InputError
 from freeconv.io import write_parquet
-from freeconv.plots.single_run import curves_as_text, describe_cell, draw_cell, read_cell
-from freeconv.results.schemas import CELL_COLUMNS, HISTORY_SCHEMA
+from freeconv.plots.single_run import curves_as_text, describe_run, draw_run, read_run
+from freeconv.results.schemas import HISTORY_SCHEMA, RUN_COLUMNS
 
 NAN = np.nan
 IDENTITY = ("digits", "fcn", "translation", 0.1, 0.5, 3, 7)
 ACCURACY = [NAN, 0.5, 0.75, 1.0]
 VAL_ACCURACY = [0.1, 0.6, 0.9, 0.8]
 RUN = {
-    "settings": dict(zip(CELL_COLUMNS, IDENTITY, strict=True))
+    "settings": dict(zip(RUN_COLUMNS, IDENTITY, strict=True))
     | {"network": "mnist", "learning_rate": 0.001, "epochs": 5, "backend": "jax"},
     "device": "cpu, 1 thread",
 }
@@ -25,7 +25,7 @@ RUN = {
 
 @pytest.fixture
 def history():
-    frame = pd.DataFrame([IDENTITY] * 4, columns=CELL_COLUMNS).assign(epoch=range(4))
+    frame = pd.DataFrame([IDENTITY] * 4, columns=RUN_COLUMNS).assign(epoch=range(4))
     frame["loss"], frame["val_loss"] = [NAN, 3.0, 2.0, 1.0], 1.0
     frame["accuracy"], frame["val_accuracy"] = ACCURACY, VAL_ACCURACY
     frame["seconds"] = [NAN, 3.0, 2.0, 2.0]
@@ -38,24 +38,24 @@ def file(history, tmp_path):
     return tmp_path / "history.parquet"
 
 
-def test_a_cell_is_read_in_the_order_of_its_epochs(file):
-    history, run = read_cell(file)
+def test_a_run_is_read_in_the_order_of_its_epochs(file):
+    history, run = read_run(file)
     assert history["epoch"].tolist() == [0, 1, 2, 3]
     assert run == RUN
 
 
-def test_only_one_cell_is_shown(history, tmp_path):
+def test_only_one_run_is_shown(history, tmp_path):
     path = tmp_path / "history.parquet"
     write_parquet(pd.concat([history, history.assign(fold=4)]), path, HISTORY_SCHEMA, RUN)
-    with pytest.raises(InputError, match=r"history.parquet: holds 2 cells"):
-        read_cell(path)
+    with pytest.raises(InputError, match=r"history.parquet: holds 2 runs"):
+        read_run(path)
     write_parquet(history, path, HISTORY_SCHEMA)
-    with pytest.raises(InputError, match="holds 1 cells and no settings"):
-        read_cell(path)
+    with pytest.raises(InputError, match="holds 1 runs and no settings"):
+        read_run(path)
 
 
 def test_the_description_by_hand(history):
-    text = describe_cell(history, RUN)
+    text = describe_run(history, RUN)
     assert text.splitlines() == [
         "dataset digits, model fcn, augmentation translation, level 0.1, vcp 0.5, fold 3",
         "network mnist",
@@ -106,17 +106,17 @@ def test_colours_are_left_to_the_terminal(history, variable, monkeypatch):
 def test_curves_without_a_range_are_drawn(history):
     one = history[history["epoch"] <= 1].assign(accuracy=0.5, val_accuracy=0.5)
     assert "training" in curves_as_text(one)
-    assert draw_cell(one).axes[0].get_lines()[0].get_xydata().tolist() == [[1, 0.5]]
+    assert draw_run(one).axes[0].get_lines()[0].get_xydata().tolist() == [[1, 0.5]]
 
 
 def test_the_picture_by_hand(history):
-    (ax,) = draw_cell(history).axes
+    (ax,) = draw_run(history).axes
     training, validation, best = ax.get_lines()
     assert training.get_xydata().tolist() == [[1, 0.5], [2, 0.75], [3, 1]]
     assert validation.get_xydata().tolist() == [[1, 0.6], [2, 0.9], [3, 0.8]]
     assert set(best.get_xdata()) == {2}
     title = ax.get_title(loc="left")
-    assert title == "Digits, FCN, translation 0.1, 0.5 of the connections absent, fold 3"
+    assert title == "Digits, FCN, translation 0.1, 0.5 of the connections masked, fold 3"
 
 
 def show(*words):
@@ -125,11 +125,11 @@ def show(*words):
 
 def test_the_script(file, tmp_path):
     """Also in a terminal that knows no dots."""
-    run = show(file, "--picture", tmp_path / "cell.png")
+    run = show(file, "--picture", tmp_path / "run.png")
     assert run.returncode == 0, run.stderr
     assert "best epoch 2 of 3" in run.stdout
     assert len(points(run.stdout, "v")) == 3
-    assert (tmp_path / "cell.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")
     wrong = show(tmp_path / "none.parquet")
     assert wrong.returncode == 1
     assert "none.parquet" in wrong.stderr

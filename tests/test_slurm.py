@@ -199,7 +199,7 @@ def run(root, smoke, cluster, tmp_path_factory):
     # What is another cluster's: no accounting, little to wait for, small groups.
     command += ["--slurm-status-command", "squeue", "--latency-wait", "10"]
     command += ["--slurm-init-seconds-before-status-checks", "1"]
-    command += ["--seconds-between-status-checks", "1", "--group-components", "cells=3"]
+    command += ["--seconds-between-status-checks", "1", "--group-components", "runs=3"]
     with (directory / "output").open("w") as output:
         process = subprocess.Popen(
             list(map(str, command)),
@@ -209,7 +209,7 @@ def run(root, smoke, cluster, tmp_path_factory):
             stderr=subprocess.STDOUT,
         )
         try:
-            cancelled = wait_for(lambda: computing(process, cluster, directory), "a cell")
+            cancelled = wait_for(lambda: computing(process, cluster, directory), "a run")
             cluster.call("scancel", cancelled)
             status = process.wait()
         finally:
@@ -221,12 +221,12 @@ def run(root, smoke, cluster, tmp_path_factory):
 
 
 def computing(process, cluster, directory):
-    """The number of a submission whose cells have begun to train, or None."""
+    """The number of a submission whose runs have begun to train, or None."""
     assert process.poll() is None, (directory / "output").read_text()
     for log in directory.glob("logs/smoke/train/**/*.log"):
         if " epoch 0" in log.read_text():
             jobs = cluster.submissions()
-            running = jobs[(jobs["state"] == "RUNNING") & (jobs["group"] == "cells")]
+            running = jobs[(jobs["state"] == "RUNNING") & (jobs["group"] == "runs")]
             return running["number"].min() if len(running) else None
     return None
 
@@ -247,19 +247,19 @@ def test_a_cancelled_submission_is_repeated(run, cluster):
     assert set(jobs["state"].drop(cancelled)) == {"COMPLETED"}
 
 
-def test_cells_are_submitted_together(run, cluster):
+def test_runs_are_submitted_together(run, cluster):
     """Five of them in groups of three, one of which came twice."""
     groups = cluster.submissions()["group"].value_counts()
-    assert groups["cells"] == 3
+    assert groups["runs"] == 3
     assert groups["data"] == 1
 
 
-def test_cells_ask_for_a_gpu_each_and_take_the_one_they_are_given(run, cluster):
+def test_runs_ask_for_a_gpu_each_and_take_the_one_they_are_given(run, cluster):
     """None of them computes on it: it is no GPU."""
     directory, _ = run
     jobs = cluster.submissions()
-    assert set(jobs["gpus"][jobs["group"] == "cells"]) == {1}
-    assert set(jobs["gpus"][jobs["group"] != "cells"]) == {0}
+    assert set(jobs["gpus"][jobs["group"] == "runs"]) == {1}
+    assert set(jobs["gpus"][jobs["group"] != "runs"]) == {0}
     logs = [log.read_text() for log in directory.glob("logs/smoke/*/digits/**/fold-1.log")]
     assert len(logs) == 10  # training and evaluation
     for log in logs:

@@ -1,4 +1,4 @@
-"""What makes which cells of a finished study stale, as counted by Snakemake's dry runs."""
+"""What makes which runs of a finished study stale, as counted by Snakemake's dry runs."""
 
 import os
 import re
@@ -39,7 +39,7 @@ def planned(snakemake, project):
         )
         assert run.returncode == 0, run.stdout
         jobs = dict(re.findall(r"^(\w+) +(\d+)$", run.stdout, re.MULTILINE))
-        return int(jobs.get("train_cell", 0)), int(jobs.get("evaluate_cell", 0))
+        return int(jobs.get("train_run", 0)), int(jobs.get("evaluate_run", 0))
 
     return count
 
@@ -82,7 +82,7 @@ def keep_models(project):
 
 
 def clone(project):
-    """What a repository keeps: the cells, neither their data nor Snakemake's notes."""
+    """What a repository keeps: the runs, neither their data nor Snakemake's notes."""
     shutil.rmtree(project / "data")
     shutil.rmtree(project / ".snakemake")
     shutil.rmtree(project / "results/smoke/folds")
@@ -176,18 +176,18 @@ STALE = {
         5,
     ),
     "a truncated history": (
-        lambda p: os.truncate(next(p.glob("results/smoke/cells/**/history.parquet")), 100),
+        lambda p: os.truncate(next(p.glob("results/smoke/runs/**/history.parquet")), 100),
         1,
     ),
-    "a history of another cell": (
-        lambda p: shutil.copy(*sorted(p.glob("results/smoke/cells/**/history.parquet"))[:2]),
+    "a history of another run": (
+        lambda p: shutil.copy(*sorted(p.glob("results/smoke/runs/**/history.parquet"))[:2]),
         1,
     ),
 }
 
 
 @pytest.mark.parametrize("name", STALE)
-def test_what_changes_numbers_makes_its_cells_stale(name, project, planned):
+def test_what_changes_numbers_makes_its_runs_stale(name, project, planned):
     spoil, count = STALE[name]
     spoil(project)
     assert planned() == (count, count)
@@ -209,7 +209,7 @@ def test_another_evaluation_strength_trains_nothing(project, planned):
     assert planned() == (0, 5)
 
 
-def test_other_images_make_their_cells_stale(project, planned, snakemake):
+def test_other_images_make_their_runs_stale(project, planned, snakemake):
     data = project / "data/digits.npy"
     records = np.load(data)
     records["image"][0, 3, 3] ^= 1
@@ -226,7 +226,7 @@ def test_other_images_make_their_cells_stale(project, planned, snakemake):
 
 def test_the_status_names_reasons(project, snakemake):
     configure(project, datasets=training(project, learning_rate=0.002))
-    history = "results/smoke/cells/digits/cnn/none-0/vcp-0/fold-1/history.parquet"
+    history = "results/smoke/runs/digits/cnn/none-0/vcp-0/fold-1/history.parquet"
     (project / history).unlink()
     run = snakemake(
         project,
@@ -240,10 +240,10 @@ def test_the_status_names_reasons(project, snakemake):
     assert f"stale {stale}: learning_rate: 0.001 before, 0.002 now\n" in run.stdout
 
 
-def test_a_stale_cell_is_trained_once(project, snakemake, planned):
+def test_a_stale_run_is_trained_once(project, snakemake, planned):
     """And the next run finds it valid, whatever Snakemake noted."""
     configure(project, datasets=training(project, epochs=1))
-    target = "results/smoke/cells/digits/cnn/none-0/vcp-0/fold-1/evaluation.parquet"
+    target = "results/smoke/runs/digits/cnn/none-0/vcp-0/fold-1/evaluation.parquet"
     run = snakemake(
         project,
         target,
@@ -251,7 +251,7 @@ def test_a_stale_cell_is_trained_once(project, snakemake, planned):
         snakefile=project / "Snakefile",
     )
     assert run.returncode == 0, run.stdout
-    assert run.stdout.count("rule train_cell") == 1
+    assert run.stdout.count("rule train_run") == 1
     for profile in ((), ANY_PROFILE):
         assert planned(target, *profile) == (0, 0)
         assert planned(*profile) == (4, 4)
@@ -263,13 +263,13 @@ def test_training_alone_loses_no_work(project, snakemake, planned):
     words = ("--configfile", project / "study.yaml", *ANY_PROFILE)
     trained = snakemake(project, "train", *words, snakefile=project / "Snakefile")
     assert trained.returncode == 0, trained.stdout
-    assert trained.stdout.count("rule train_cell") == 1
+    assert trained.stdout.count("rule train_run") == 1
     (model,) = project.glob("results/**/model.keras")
     assert planned() == (0, 1)
     target = model.with_name("evaluation.parquet").relative_to(project)
     evaluated = snakemake(project, target, *words, snakefile=project / "Snakefile")
     assert evaluated.returncode == 0, evaluated.stdout
-    assert "rule train_cell" not in evaluated.stdout
+    assert "rule train_run" not in evaluated.stdout
     assert not model.exists()
     assert planned() == (0, 0)
     assert planned("train") == (0, 0)

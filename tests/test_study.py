@@ -5,7 +5,7 @@ import pytest
 
 from freeconv.errors import InputError
 from freeconv.study.grid import Study
-from freeconv.study.settings import KINDS, Cell, Trial, sharing_of
+from freeconv.study.settings import KINDS, Run, Trial, sharing_of
 
 
 @pytest.fixture
@@ -13,120 +13,120 @@ def config(read_config):
     return read_config()
 
 
-def test_paper_has_920_cells(read_config):
-    cells = Study.from_config(read_config("config/config.yaml")).cells()
-    assert len(cells) == len(set(cells)) == 920
+def test_paper_has_920_runs(read_config):
+    runs = Study.from_config(read_config("config/config.yaml")).runs()
+    assert len(runs) == len(set(runs)) == 920
     # A data set and fold: 2 models x (1 + 4 x 10 levels), and 10 probabilities above 0.
-    counts = Counter((cell.dataset, cell.fold) for cell in cells)
+    counts = Counter((run.dataset, run.fold) for run in runs)
     assert counts == dict.fromkeys(product(["mnist", "cifar10"], range(5)), 92)
 
 
-def test_level_zero_is_one_shared_cell(config):
-    cells = Study.from_config(config).cells()
-    unaugmented = [cell for cell in cells if cell.level == 0]
-    assert {cell.augmentation for cell in unaugmented} == {"none"}
-    assert Counter(cell.model for cell in unaugmented if cell.fold == 0) == {"cnn": 1, "fcn": 1}
-    assert not [cell for cell in cells if cell.augmentation == "none" and cell.level != 0]
+def test_level_zero_is_one_shared_run(config):
+    runs = Study.from_config(config).runs()
+    unaugmented = [run for run in runs if run.level == 0]
+    assert {run.augmentation for run in unaugmented} == {"none"}
+    assert Counter(run.model for run in unaugmented if run.fold == 0) == {"cnn": 1, "fcn": 1}
+    assert not [run for run in runs if run.augmentation == "none" and run.level != 0]
 
 
 def test_connection_patterns_are_of_translated_fcns_alone(config):
     config["vcp"] = {"probabilities": [0, 0.5, 0.8], "translation": 0.3}
-    cells = Study.from_config(config).cells()
-    patterned = {cell for cell in cells if cell.vcp > 0}
+    runs = Study.from_config(config).runs()
+    patterned = {run for run in runs if run.vcp > 0}
     assert patterned == {
-        Cell("digits", "fcn", "translation", 0.3, vcp, fold)
+        Run("digits", "fcn", "translation", 0.3, vcp, fold)
         for vcp, fold in product([0.5, 0.8], [0, 1])
     }
-    assert cells.count(Cell("digits", "fcn", "translation", 0.3, 0.0, 0)) == 1
+    assert runs.count(Run("digits", "fcn", "translation", 0.3, 0.0, 0)) == 1
 
 
 def test_connection_patterns_bring_their_own_level(config):
     config["vcp"] = {"probabilities": [0], "translation": 0.2}
     config["augmentations"] = {"rotation": [0.1]}
-    cells = Study.from_config(config).cells()
-    assert Cell("digits", "fcn", "translation", 0.2, 0.0, 1) in cells
-    assert not [cell for cell in cells if cell.model == "cnn" and cell.level == 0.2]
+    runs = Study.from_config(config).runs()
+    assert Run("digits", "fcn", "translation", 0.2, 0.0, 1) in runs
+    assert not [run for run in runs if run.model == "cnn" and run.level == 0.2]
 
 
 def test_a_study_without_connection_patterns(config):
     config["vcp"] = None
-    assert {cell.vcp for cell in Study.from_config(config).cells()} == {0.0}
+    assert {run.vcp for run in Study.from_config(config).runs()} == {0.0}
 
 
-def test_seeds_differ_between_cells_and_fit_31_bits(read_config):
+def test_seeds_differ_between_runs_and_fit_31_bits(read_config):
     study = Study.from_config(read_config("config/config.yaml"))
-    seeds = [study.seed_of(cell) for cell in study.cells()]
+    seeds = [study.seed_of(run) for run in study.runs()]
     assert len(set(seeds)) == len(seeds)
     assert all(0 <= seed < 2**31 for seed in seeds)
 
 
-def test_a_seed_follows_from_study_seed_and_cell_alone(config):
+def test_a_seed_follows_from_study_seed_and_run_alone(config):
     before = Study.from_config(config)
     config["augmentations"]["translation"] = [0.7, 0.3]
     config["folds"]["run"] = [4, 0]
     config["study"], config["device"] = "other", "cpu"
     after = Study.from_config(config)
-    shared = set(before.cells()) & set(after.cells())
+    shared = set(before.runs()) & set(after.runs())
     assert shared
-    assert all(before.seed_of(cell) == after.seed_of(cell) for cell in shared)
+    assert all(before.seed_of(run) == after.seed_of(run) for run in shared)
     config["seed"] = 1
     reseeded = Study.from_config(config)
-    assert all(after.seed_of(cell) != reseeded.seed_of(cell) for cell in shared)
+    assert all(after.seed_of(run) != reseeded.seed_of(run) for run in shared)
 
 
 def test_paper_seeds_are_zero(config):
-    config["seed_policy"], config["seed"] = "paper", 5
+    config["seed_policy"], config["seed"] = "zero", 5
     study = Study.from_config(config)
-    assert {study.seed_of(cell) for cell in study.cells()} == {0}
+    assert {study.seed_of(run) for run in study.runs()} == {0}
 
 
 def test_settings_hold_what_the_configuration_says(config):
     config["protocol"]["vcp"] = "input"
     config["backend"], config["precision"] = "jax", "tf32"
     study = Study.from_config(config)
-    cell = Cell("digits", "fcn", "translation", 0.3, 0.5, 1)
-    settings = study.settings_of(cell)
-    assert {name: getattr(settings, name) for name in vars(cell)} == vars(cell)
-    assert settings.seed == study.seed_of(cell)
+    run = Run("digits", "fcn", "translation", 0.3, 0.5, 1)
+    settings = study.settings_of(run)
+    assert {name: getattr(settings, name) for name in vars(run)} == vars(run)
+    assert settings.seed == study.seed_of(run)
     assert settings.batch_size == config["datasets"]["digits"]["batch_size"]
-    assert (settings.vcp_kind, settings.edge_noise) == ("input", "paper")
+    assert (settings.vcp_kind, settings.edge_noise) == ("input", "text")
     assert (settings.backend, settings.precision) == ("jax", "tf32")
     assert settings.validation_rotation == 0.125
 
 
 @pytest.fixture
 def varied(config):
-    """A study of two plain networks and two variants, with absent connections."""
+    """A study of two plain networks and two variants, with masked connections."""
     config["models"] = ["cnn", "fcn", "tiles", "inputs"]
     config["variants"] = {
         "tiles": {"kind": "fcn", "sharing": 2, "glorot_fans": "per_location"},
-        "inputs": {"kind": "fcn", "vcp": "input", "edge_noise": "published"},
+        "inputs": {"kind": "fcn", "vcp": "input", "edge_noise": "code"},
     }
     return config
 
 
 def test_variants_differ_in_what_they_say_alone(varied):
     study = Study.from_config(varied)
-    cells = {
-        cell.model: vars(study.settings_of(cell))
-        for cell in study.cells()
-        if (cell.level, cell.vcp, cell.fold) == (0.1, 0.0, 0) and cell.augmentation == "translation"
+    runs = {
+        run.model: vars(study.settings_of(run))
+        for run in study.runs()
+        if (run.level, run.vcp, run.fold) == (0.1, 0.0, 0) and run.augmentation == "translation"
     }
-    fcn = cells["fcn"]
-    assert (fcn["kind"], fcn["sharing"], fcn["glorot_fans"]) == ("fcn", "1", "published")
-    assert cells["cnn"]["kind"] == "cnn"
+    fcn = runs["fcn"]
+    assert (fcn["kind"], fcn["sharing"], fcn["glorot_fans"]) == ("fcn", "1", "kernel_shape")
+    assert runs["cnn"]["kind"] == "cnn"
     own = {"sharing": "2", "glorot_fans": "per_location"}
-    seeds = {model: {"model": model, "seed": cells[model]["seed"]} for model in cells}
-    assert cells["tiles"] == fcn | own | seeds["tiles"]
-    own = {"vcp_kind": "input", "edge_noise": "published"}
-    assert cells["inputs"] == fcn | own | seeds["inputs"]
-    assert len({settings["seed"] for settings in cells.values()}) == 4
+    seeds = {model: {"model": model, "seed": runs[model]["seed"]} for model in runs}
+    assert runs["tiles"] == fcn | own | seeds["tiles"]
+    own = {"vcp_kind": "input", "edge_noise": "code"}
+    assert runs["inputs"] == fcn | own | seeds["inputs"]
+    assert len({settings["seed"] for settings in runs.values()}) == 4
 
 
 def test_variants_of_free_convolutions_have_absent_connections_too(varied):
     study = Study.from_config(varied)
     assert study.free_models() == ["fcn", "tiles", "inputs"]
-    assert {cell.model for cell in study.cells() if cell.vcp > 0} == set(study.free_models())
+    assert {run.model for run in study.runs() if run.vcp > 0} == set(study.free_models())
     varied["models"] = ["cnn", "tiles", "inputs"]
     assert Study.from_config(varied).free_models() == ["tiles", "inputs"]
 
@@ -166,7 +166,7 @@ def test_the_papers_search_has_48_trials(read_config):
 def test_no_two_jobs_of_the_paper_share_a_seed(read_config):
     study = Study.from_config(read_config("config/config.yaml"))
     seeds = [study.settings_of_trial(trial).seed for trial in study.trials()]
-    seeds += [study.seed_of(cell) for cell in study.cells()]
+    seeds += [study.seed_of(run) for run in study.runs()]
     assert len(set(seeds)) == len(seeds) == 48 + 920
     assert all(0 <= seed < 2**31 for seed in seeds)
 
@@ -184,7 +184,7 @@ def test_the_seed_of_a_trial_follows_from_study_seed_and_trial_alone(read_config
         seed = before.settings_of_trial(trial).seed
         assert after.settings_of_trial(trial).seed == seed
         assert reseeded.settings_of_trial(trial).seed != seed
-    config["seed_policy"] = "paper"
+    config["seed_policy"] = "zero"
     policy = Study.from_config(config)
     assert {policy.settings_of_trial(trial).seed for trial in policy.trials()} == {0}
 
@@ -193,7 +193,7 @@ def test_a_trial_trains_as_its_data_set_but_for_what_is_searched(read_config):
     study = Study.from_config(read_config("config/published.yaml"))
     trial = Trial("cifar10", "fcn", 2, 0.1, 0)
     settings = vars(study.settings_of_trial(trial))
-    own = vars(study.settings_of(Cell("cifar10", "fcn", "none", 0.0, 0.0, 0)))
+    own = vars(study.settings_of(Run("cifar10", "fcn", "none", 0.0, 0.0, 0)))
     searched = {"layers": 2, "learning_rate": 0.1, "epochs": 200, "patience": 50}
     assert settings == own | searched | {"seed": settings["seed"]}
 

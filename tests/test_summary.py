@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from freeconv.analysis.summary import (
-    CELL,
+    RUN,
     accuracies,
     best_epochs,
     levels_of,
@@ -19,7 +19,7 @@ CNN = {"dataset": "mnist", "model": "cnn", "augmentation": "none", "level": 0.0,
 FCN = CNN | {"model": "fcn", "augmentation": "translation", "level": 0.3}
 
 
-def epochs(cell, fold, **columns):
+def epochs(run, fold, **columns):
     """The history of one fold: epoch 0, then one row a value; metrics not named are null.
 
     But losses, without which no epoch is the best.
@@ -27,7 +27,7 @@ def epochs(cell, fold, **columns):
     count = len(next(iter(columns.values())))
     rows = pd.DataFrame({metric: [np.nan] * count for metric in METRICS})
     columns = {"loss": 1.0, "val_loss": 1.0} | columns
-    return rows.assign(**cell, fold=fold, seed=0, epoch=range(count), seconds=1.0, **columns)
+    return rows.assign(**run, fold=fold, seed=0, epoch=range(count), seconds=1.0, **columns)
 
 
 @pytest.fixture
@@ -53,8 +53,8 @@ def history():
     ).sample(frac=1, random_state=0)  # the order of rows must not matter
 
 
-def row_of(summary, cell, statistic):
-    chosen = (summary[list(CELL)] == pd.Series(cell)).all(axis=1)
+def row_of(summary, run, statistic):
+    chosen = (summary[list(RUN)] == pd.Series(run)).all(axis=1)
     (index,) = summary.index[chosen & (summary["statistic"] == statistic)]
     return summary.loc[index]
 
@@ -78,14 +78,14 @@ def test_medians_by_hand(history, statistic, accuracy, val_accuracy, val_loss, r
     assert (row["folds"], row["rows"]) == (2, rows)
 
 
-def test_best_epochs_are_those_whose_weights_cells_end_with(history):
+def test_best_epochs_are_those_whose_weights_runs_end_with(history):
     diverged = epochs(CNN, fold=2, val_accuracy=[0.1, 0.9], val_loss=[2.0, np.inf])
     history = pd.concat([history, diverged])
     best = best_epochs(history).set_index(["model", "fold"])["epoch"].to_dict()
     assert best == {("cnn", 0): 2, ("cnn", 1): 1, ("cnn", 2): 0, ("fcn", 0): 1}
     for (model, fold), epoch in best.items():
-        cell = history[(history["model"] == model) & (history["fold"] == fold)]
-        assert best_epoch(cell.reset_index()) == epoch
+        run = history[(history["model"] == model) & (history["fold"] == fold)]
+        assert best_epoch(run.reset_index()) == epoch
 
 
 def test_nulls_stay_null_and_are_skipped(history):
@@ -98,7 +98,7 @@ def test_nulls_stay_null_and_are_skipped(history):
 
 def test_shape_of_the_summary(history):
     summary = summarise(history)
-    assert list(summary) == [*CELL, "statistic", *METRICS, "folds", "rows"]
+    assert list(summary) == [*RUN, "statistic", *METRICS, "folds", "rows"]
     assert list(summary["model"]) == ["cnn"] * 3 + ["fcn"] * 3
     assert list(summary["statistic"]) == ["pooled_median", "best_median", "last_median"] * 2
 
@@ -115,7 +115,7 @@ def test_accuracies_pool_counts():
     (pooled,) = accuracies(evaluation).to_dict("records")
     assert (pooled["count"], pooled["correct"]) == (60, 45)
     assert pooled["accuracy"] == 0.75  # not the 0.6875 that labels weighed alike would give
-    assert list(accuracies(evaluation, by=(*CELL, "fold"))["accuracy"]) == [0.75, 0.75]
+    assert list(accuracies(evaluation, by=(*RUN, "fold"))["accuracy"]) == [0.75, 0.75]
 
 
 def test_level_zero_belongs_to_every_augmentation(history):
@@ -128,9 +128,9 @@ def test_level_zero_belongs_to_every_augmentation(history):
 
 def test_absent_connections_stand_beside_the_same_training_without():
     """Of another level, and of a network that has none absent, there is nothing beside."""
-    cells = [CNN | {"augmentation": "translation", "level": 0.3}]
-    cells += [FCN | {"vcp": vcp} for vcp in (0.0, 0.5, 0.9)] + [FCN | {"level": 0.1}]
-    frames = [epochs(cell, fold=0, val_accuracy=[0.1, 0.3]) for cell in cells]
+    runs = [CNN | {"augmentation": "translation", "level": 0.3}]
+    runs += [FCN | {"vcp": vcp} for vcp in (0.0, 0.5, 0.9)] + [FCN | {"level": 0.1}]
+    frames = [epochs(run, fold=0, val_accuracy=[0.1, 0.3]) for run in runs]
     rows = variable_connections(pd.concat(frames))
     assert set(rows["model"]) == {"fcn"}
     assert set(rows["level"]) == {0.3}

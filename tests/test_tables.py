@@ -82,7 +82,7 @@ def test_csv_parses_back_exactly(summary, name):
     text = render(f"pooled_median/{name}", summary, "csv")
     head, *rows = csv.reader(text.splitlines())
     assert head == ["level", *("_".join(column) for column in values.columns)]
-    parsed = [[float(cell or "nan") for cell in row] for row in rows]
+    parsed = [[float(run or "nan") for run in row] for row in rows]
     np.testing.assert_array_equal(parsed, values.reset_index().to_numpy())
 
 
@@ -90,15 +90,15 @@ def test_markdown(summary):
     lines = render("pooled_median/noise", summary, "md").splitlines()
     assert "Table B.2" in lines[0]
     assert "the median over all epochs" in lines[0]
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
-    assert cells[0][:3] == [
+    runs = [[run.strip() for run in line.strip("|").split("|")] for line in lines[2:]]
+    assert runs[0][:3] == [
         "Level",
         "MNIST, Validation accuracy, CNN",
         "MNIST, Validation accuracy, FCN",
     ]
-    assert cells[2][:4] == ["0.00", "**0.97000**", "**0.96000**", "**0.36654**"]
-    assert cells[3][:4] == ["0.30", "0.95000", "—", "0.20000"]
-    assert not any("nan" in cell for row in cells for cell in row)
+    assert runs[2][:4] == ["0.00", "**0.97000**", "**0.96000**", "**0.36654**"]
+    assert runs[3][:4] == ["0.30", "0.95000", "—", "0.20000"]
+    assert not any("nan" in run for row in runs for run in row)
 
 
 def test_html_is_what_markdown_says(summary):
@@ -106,8 +106,8 @@ def test_html_is_what_markdown_says(summary):
     html = render("pooled_median/noise", summary, "html")
     lines = render("pooled_median/noise", summary, "md").splitlines()
     marked = Page(html.replace("<strong>", "**").replace("</strong>", "**"))
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
-    assert marked.tables[0] == [cells[0], *cells[2:]]
+    runs = [[run.strip() for run in line.strip("|").split("|")] for line in lines[2:]]
+    assert marked.tables[0] == [runs[0], *runs[2:]]
     assert lines[0] in marked.text
     (link,) = [value for tag, value in marked.links if tag == "a"]
     data = base64.b64decode(link.split(",", 1)[1]).decode()
@@ -197,10 +197,10 @@ def networks():
 def test_architectures_in_markdown():
     lines = render("architectures", networks(), "md").splitlines()
     assert "Table A.2" in lines[0]
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
-    assert cells[0] == ["Data set", "CNN", "CNN parameters", "FCN", "FCN parameters"]
+    runs = [[run.strip() for run in line.strip("|").split("|")] for line in lines[2:]]
+    assert runs[0] == ["Data set", "CNN", "CNN parameters", "FCN", "FCN parameters"]
     image, rate = "Image (28 x 28 x 1)", "Learning rate: 0.0001"
-    assert cells[2:8] == [
+    assert runs[2:8] == [
         ["MNIST", image, "", image, ""],
         ["", "Convolutional (3 x 3, 32, 2)", "320", "Free convolutional (3 x 3, 32, 2)", "54,080"],
         ["", "Fully connected (1024)", "2,098,176", "Fully connected (1024)", "2,098,176"],
@@ -208,7 +208,7 @@ def test_architectures_in_markdown():
         ["", "All layers", "2,108,746", "All layers", "2,162,506"],
         ["", rate, "", rate, ""],
     ]
-    assert [row[0] for row in cells[8:]] == ["my_data", *[""] * 5]
+    assert [row[0] for row in runs[8:]] == ["my_data", *[""] * 5]
 
 
 def test_architectures_of_one_network_and_as_data():

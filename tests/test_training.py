@@ -14,13 +14,13 @@ from freeconv.data.formats import digits
 from freeconv.errors import InputError
 from freeconv.results.best_epoch import best_epoch
 from freeconv.results.schemas import EVALUATION_SCHEMA, HISTORY_SCHEMA, METRICS
-from freeconv.study.settings import CellSettings
+from freeconv.study.settings import RunSettings
 from freeconv.training.checkpoint import Checkpoint
 from freeconv.training.evaluate import evaluate_model, sweep_conditions
 from freeconv.training.models import build_model
-from freeconv.training.train import train_cell
+from freeconv.training.train import train_run
 
-SETTINGS = CellSettings(
+SETTINGS = RunSettings(
     dataset="digits",
     model="fcn",
     augmentation="none",
@@ -38,7 +38,7 @@ SETTINGS = CellSettings(
     patience=5,
     glorot_fans="per_location",
     vcp_kind="kernel",
-    edge_noise="paper",
+    edge_noise="text",
     validation_batches="all",
     validation_translation=0.25,
     validation_rotation=0.125,
@@ -62,7 +62,7 @@ def splits():
 
 @pytest.fixture(scope="module")
 def trained(splits):
-    return train_cell(SETTINGS, splits)
+    return train_run(SETTINGS, splits)
 
 
 def untrained_network(settings):
@@ -117,34 +117,34 @@ def test_epoch_0_is_the_untrained_network(trained, splits):
     assert untrained["cosine_1"] == pytest.approx(np.mean(cosines), rel=1e-5)
 
 
-def test_the_same_cell_gives_the_same_rows(trained, splits):
-    again = train_cell(SETTINGS, splits)
+def test_the_same_run_gives_the_same_rows(trained, splits):
+    again = train_run(SETTINGS, splits)
     pd.testing.assert_frame_equal(
         again.history.drop(columns="seconds"), trained.history.drop(columns="seconds")
     )
-    other = train_cell(replace(SETTINGS, seed=12, epochs=1), splits)
+    other = train_run(replace(SETTINGS, seed=12, epochs=1), splits)
     assert other.history.loc[1, "loss"] != trained.history.loc[1, "loss"]
 
 
 def test_distances_are_null_where_they_have_no_meaning(splits):
     names = ["distance_1", "distance_4", "cosine_1", "cosine_4"]
     for change in ({"kind": "cnn"}, {"vcp": 0.5}):
-        history = train_cell(replace(SETTINGS, epochs=1, **change), splits).history
+        history = train_run(replace(SETTINGS, epochs=1, **change), splits).history
         assert history[names].isna().all(axis=None)
         assert history["val_loss"].notna().all()
 
 
-def test_networks_share_weights_to_the_degree_of_their_cell(splits):
+def test_networks_share_weights_to_the_degree_of_their_run(splits):
     for sharing, kernels in {"4": 4 * 4, "all": 1}.items():
-        cell = train_cell(replace(SETTINGS, model="tiles", sharing=sharing, epochs=1), splits)
-        assert cell.model.get_layer("conv1").kernel.shape[0] == kernels
-        assert set(cell.history["model"]) == {"tiles"}
+        run = train_run(replace(SETTINGS, model="tiles", sharing=sharing, epochs=1), splits)
+        assert run.model.get_layer("conv1").kernel.shape[0] == kernels
+        assert set(run.history["model"]) == {"tiles"}
         # Of 4 x 4 kernels 2 x 2 have neighbours all around; none has a ring of radius 4.
-        assert cell.history["distance_1"].notna().all() == (sharing == "4")
-        assert cell.history["distance_4"].isna().all()
+        assert run.history["distance_1"].notna().all() == (sharing == "4")
+        assert run.history["distance_4"].isna().all()
 
 
-def test_the_digest_of_a_cell_tells_images_labels_and_folds_apart(splits):
+def test_the_digest_of_a_run_tells_images_labels_and_folds_apart(splits):
     (images, labels), validation = splits.training, splits.validation
     others = [
         splits._replace(training=Split(images[::-1], labels)),
@@ -160,7 +160,7 @@ def test_the_digest_of_a_cell_tells_images_labels_and_folds_apart(splits):
 def test_a_diverged_network_is_recorded_and_stops(splits):
     """At this rate all weights are infinite after a step, and their products no numbers."""
     settings = replace(SETTINGS, learning_rate=1e38, epochs=9, patience=9)
-    history, model = train_cell(settings, splits)
+    history, model = train_run(settings, splits)
     assert history["epoch"].tolist() == [0, 1]
     assert history["loss"].isna().all()
     # No epoch is the best: the network stays the untrained one.
@@ -171,7 +171,7 @@ def test_a_diverged_network_is_recorded_and_stops(splits):
 def test_training_stops_after_patience(splits):
     # A step this small changes no prediction: epoch 1 stays the best one.
     settings = replace(SETTINGS, learning_rate=1e-12, epochs=9, patience=2)
-    history = train_cell(settings, splits).history
+    history = train_run(settings, splits).history
     assert history["epoch"].tolist() == [0, 1, 2, 3]
     assert history["val_accuracy"].nunique() == 1
 
@@ -203,7 +203,7 @@ def test_a_resumed_training_is_an_uninterrupted_one(splits, tmp_path, caplog, ch
     splits = Splits(training, validation, 10)
 
     whole = Copying(tmp_path / "whole.npz", settings)
-    history, model = train_cell(settings, splits, whole)
+    history, model = train_run(settings, splits, whole)
     best = best_epoch(history)
     assert history["epoch"].max() == best + 2 < 40
 
@@ -211,7 +211,7 @@ def test_a_resumed_training_is_an_uninterrupted_one(splits, tmp_path, caplog, ch
     resumed = Checkpoint(interrupted, vars(settings), 0)
     before = resumed.load().records
     caplog.clear()
-    after = train_cell(settings, splits, resumed)
+    after = train_run(settings, splits, resumed)
     assert f"resuming after epoch {best + 1}, from {interrupted}" in caplog.text
     assert caplog.text.count(" epoch ") == 3  # that line, one epoch, and why it was the last
 
@@ -233,35 +233,35 @@ def test_a_resumed_training_is_an_uninterrupted_one(splits, tmp_path, caplog, ch
 
 def test_a_training_resumed_at_its_end_adds_no_epoch(trained, splits, tmp_path):
     checkpoint = Checkpoint(tmp_path / "checkpoint.npz", vars(SETTINGS), 0)
-    first, again = (train_cell(SETTINGS, splits, checkpoint) for _ in range(2))
+    first, again = (train_run(SETTINGS, splits, checkpoint) for _ in range(2))
     pd.testing.assert_frame_equal(again.history, first.history, check_exact=True)
     # Nor do checkpoints change anything.
-    for cell in (first, again):
+    for run in (first, again):
         pd.testing.assert_frame_equal(
-            cell.history.drop(columns="seconds"),
+            run.history.drop(columns="seconds"),
             trained.history.drop(columns="seconds"),
             check_exact=True,
         )
-        for one, other in zip(cell.model.get_weights(), trained.model.get_weights(), strict=True):
+        for one, other in zip(run.model.get_weights(), trained.model.get_weights(), strict=True):
             np.testing.assert_array_equal(one, other)
 
 
 def test_a_checkpoint_of_other_settings_is_ignored(trained, splits, tmp_path, caplog):
     path = tmp_path / "checkpoint.npz"
     other = replace(SETTINGS, seed=12, epochs=1)
-    train_cell(other, splits, Checkpoint(path, vars(other), 0))
+    train_run(other, splits, Checkpoint(path, vars(other), 0))
     settings = replace(SETTINGS, epochs=1)
-    cell = train_cell(settings, splits, Checkpoint(path, vars(settings), 0))
-    assert "is of another training (seed): training starts anew" in caplog.text
+    run = train_run(settings, splits, Checkpoint(path, vars(settings), 0))
+    assert "is of another training (seed): training starts over" in caplog.text
     pd.testing.assert_frame_equal(
-        cell.history.drop(columns="seconds"), trained.history[:2].drop(columns="seconds")
+        run.history.drop(columns="seconds"), trained.history[:2].drop(columns="seconds")
     )
 
 
-@pytest.mark.parametrize("glorot_fans", ["published", "per_location"])
+@pytest.mark.parametrize("glorot_fans", ["kernel_shape", "per_location"])
 def test_absent_connections_stay_absent(splits, glorot_fans):
     settings = replace(SETTINGS, vcp=0.8, glorot_fans=glorot_fans)
-    model = train_cell(settings, splits).model
+    model = train_run(settings, splits).model
     untrained = untrained_network(settings)
     for name in ("conv1", "conv2"):
         kernel, _, mask = model.get_layer(name).get_weights()
@@ -274,7 +274,7 @@ def test_absent_connections_stay_absent(splits, glorot_fans):
 def test_whole_batches_leave_the_rest_of_the_perturbed_images_out(splits):
     images, labels = (part[200:270] for part in digits())
     splits = splits._replace(validation=Split(images, labels))
-    whole = train_cell(replace(SETTINGS, epochs=1, validation_batches="whole"), splits).history
+    whole = train_run(replace(SETTINGS, epochs=1, validation_batches="whole"), splits).history
     row = whole.loc[0]
     swapped = images.copy()
     swapped[:, :14, 14:], swapped[:, 14:, :14] = images[:, 14:, :14], images[:, :14, 14:]
@@ -285,24 +285,24 @@ def test_whole_batches_leave_the_rest_of_the_perturbed_images_out(splits):
 
 def test_a_batch_larger_than_the_data_is_refused(splits):
     with pytest.raises(InputError, match="batch_size: 256 is more than the 200 training images"):
-        train_cell(replace(SETTINGS, batch_size=256), splits)
+        train_run(replace(SETTINGS, batch_size=256), splits)
 
 
-def test_another_backend_than_the_cells_is_refused(splits):
+def test_another_backend_than_the_runs_is_refused(splits):
     settings = replace(SETTINGS, backend="torch")
     message = "backend: torch was requested but Keras computes with .* KERAS_BACKEND=torch"
     with pytest.raises(InputError, match=message):
-        train_cell(settings, splits)
+        train_run(settings, splits)
     with pytest.raises(InputError, match=message):
         evaluate_model(settings, None, 1, splits.validation, [], 0)
 
 
 def test_half_precision_learns_as_well(trained, splits):
     """Accuracies within a few images of 64; the model says in which precision it computes."""
-    cell = train_cell(replace(SETTINGS, precision="mixed_bfloat16"), splits)
-    assert cell.model.get_layer("conv1").compute_dtype == "bfloat16"
-    assert cell.model.get_layer("output").compute_dtype == "float32"
-    full, half = trained.history.loc[2], cell.history.loc[2]
+    run = train_run(replace(SETTINGS, precision="mixed_bfloat16"), splits)
+    assert run.model.get_layer("conv1").compute_dtype == "bfloat16"
+    assert run.model.get_layer("output").compute_dtype == "float32"
+    full, half = trained.history.loc[2], run.history.loc[2]
     assert half["loss"] != full["loss"]
     # Four layers round their weights, what they are given and what they give to 8 bits: 4.7 %.
     assert half["loss"] == pytest.approx(full["loss"], rel=4 * 3 * 2**-8)

@@ -19,7 +19,7 @@ from freeconv.results.schemas import EVALUATION_SCHEMA, HISTORY_SCHEMA
 from freeconv.study.outputs import figures_of, tables_of
 from freeconv.study.settings import format_value
 
-CELLS = [
+RUNS = [
     "cnn/none-0/vcp-0",
     "cnn/translation-0.3/vcp-0",
     "fcn/none-0/vcp-0",
@@ -36,31 +36,31 @@ def test_one_process_has_all_tests_of_the_smoke_study(request, smoke):
     assert request.node.nodeid.endswith("@smoke")
 
 
-def test_every_cell_has_its_records(results):
+def test_every_run_has_its_records(results):
     folders = sorted(
-        str(p.parent.parent.relative_to(results / "cells/digits"))
-        for p in results.glob("cells/**/history.parquet")
+        str(p.parent.parent.relative_to(results / "runs/digits"))
+        for p in results.glob("runs/**/history.parquet")
     )
-    assert folders == CELLS
+    assert folders == RUNS
     history = pd.read_parquet(results / "history.parquet")
     assert history.columns.tolist() == HISTORY_SCHEMA.names
-    assert len(history) == len(CELLS) * 3
+    assert len(history) == len(RUNS) * 3
     assert set(history["fold"]) == {1}
     evaluation = pd.read_parquet(results / "evaluation.parquet")
     assert evaluation.columns.tolist() == EVALUATION_SCHEMA.names
     # Clean, quadrant swap and five strengths of ten classes.
-    assert len(evaluation) == len(CELLS) * 7 * 10
+    assert len(evaluation) == len(RUNS) * 7 * 10
     # The larger folds of 1,797 images in four hold 450, the smaller ones 449.
     assert set(
         evaluation.groupby(["model", "vcp", "level", "perturbation", "strength"])["count"].sum()
     ) <= {449, 450}
-    assert len(pd.read_parquet(results / "summary.parquet")) == len(CELLS) * 3
+    assert len(pd.read_parquet(results / "summary.parquet")) == len(RUNS) * 3
 
 
-def test_a_cell_says_where_it_comes_from(results, study):
-    cell = next(cell for cell in study.cells() if cell.vcp == 0.5)
+def test_a_run_says_where_it_comes_from(results, study):
+    cell = next(cell for cell in study.runs() if cell.vcp == 0.5)
     metadata = read_metadata(
-        results / "cells/digits/fcn/translation-0.3/vcp-0.5/fold-1/history.parquet"
+        results / "runs/digits/fcn/translation-0.3/vcp-0.5/fold-1/history.parquet"
     )
     assert metadata["settings"] == vars(study.settings_of(cell))
     assert metadata["device"] == "cpu, 1 thread"
@@ -68,13 +68,13 @@ def test_a_cell_says_where_it_comes_from(results, study):
     assert {"keras", "numpy", "python", "tensorflow"} <= metadata["versions"].keys()
 
 
-def test_provenance_is_that_of_every_cell(results):
+def test_provenance_is_that_of_every_run(results):
     provenance = pd.read_parquet(results / "provenance.parquet")
     assert provenance.columns.tolist() == PROVENANCE_SCHEMA.names
-    assert len(provenance) == len(CELLS)
+    assert len(provenance) == len(RUNS)
     for row in provenance.itertuples():
         cell = f"{row.model}/{row.augmentation}-{row.level:g}/vcp-{row.vcp:g}"
-        history = results / f"cells/digits/{cell}/fold-{row.fold}/history.parquet"
+        history = results / f"runs/digits/{cell}/fold-{row.fold}/history.parquet"
         run = read_metadata(history)
         assert row.seed == run["settings"]["seed"]
         assert (row.data, row.device, row.machine) == (run["data"], run["device"], run["machine"])
@@ -89,7 +89,7 @@ def test_evaluation_agrees_with_the_history(results):
     clean = evaluation[evaluation["perturbation"] == "clean"]
     counts = clean.groupby([*keys, "epoch"])[["count", "correct"]].sum()
     accuracy = counts["correct"] / counts["count"]
-    assert len(accuracy) == len(CELLS)
+    assert len(accuracy) == len(RUNS)
     pd.testing.assert_series_equal(
         accuracy, history["val_accuracy"].loc[accuracy.index], check_names=False
     )
@@ -109,7 +109,7 @@ def test_models_are_temporary_unless_kept(results):
     assert not list(results.glob("**/*.keras"))
 
 
-def test_every_job_has_a_log_and_cells_a_benchmark(smoke, results):
+def test_every_job_has_a_log_and_runs_a_benchmark(smoke, results):
     log = smoke / "logs/smoke/train/digits/cnn/none-0/vcp-0/fold-1.log"
     lines = [line for line in log.read_text().splitlines() if " epoch " in line]
     assert len(lines) == 3
@@ -117,7 +117,7 @@ def test_every_job_has_a_log_and_cells_a_benchmark(smoke, results):
         r"epoch 2/2 loss \S+ accuracy \S+ .*val_accuracy .*images/s, 0 s left", lines[2]
     )
     for stage in ("train", "evaluate"):
-        assert len(list(results.glob(f"benchmarks/{stage}/**/*.tsv"))) == len(CELLS)
+        assert len(list(results.glob(f"benchmarks/{stage}/**/*.tsv"))) == len(RUNS)
 
 
 def test_a_second_run_has_nothing_to_do(root, snakemake, smoke):
@@ -132,11 +132,11 @@ def test_the_search_is_no_part_of_all(results):
 
 
 def test_the_search_shows_every_trial(root, snakemake, tmp_path, study):
-    """It needs no cell, and no trial leaves a model behind."""
+    """It needs no run, and no trial leaves a model behind."""
     run = snakemake(tmp_path, "search", "--configfile", root / ".test/config/config.yaml")
     assert run.returncode == 0, run.stdout
     results = tmp_path / "results/smoke"
-    assert not (results / "cells").exists()
+    assert not (results / "runs").exists()
     records = pd.read_parquet(results / "search.parquet")
     expected = pd.DataFrame([vars(trial) for trial in study.trials()])
     pd.testing.assert_frame_equal(records[expected.columns], expected, check_dtype=False)
@@ -164,7 +164,7 @@ def test_a_lost_figure_is_redrawn_without_training(root, snakemake, smoke, resul
     figure.unlink()
     run = snakemake(smoke, "--configfile", root / ".test/config/config.yaml")
     assert run.returncode == 0, run.stdout
-    assert "train_cell" not in run.stdout
+    assert "train_run" not in run.stdout
     assert figure.read_bytes() == before
 
 
@@ -189,12 +189,12 @@ def train_by_hand(root, smoke, results, tmp_path):
     return train
 
 
-def test_a_cell_by_hand_gives_the_rows_of_the_workflow(train_by_hand, results, study, tmp_path):
-    """Alone and by its script, a cell that ran beside another one repeats to the last bit."""
-    cell = next(c for c in study.cells() if (c.model, c.level, c.vcp) == ("fcn", 0.3, 0))
+def test_a_run_by_hand_gives_the_rows_of_the_workflow(train_by_hand, results, study, tmp_path):
+    """Alone and by its script, a run that ran beside another one repeats to the last bit."""
+    cell = next(c for c in study.runs() if (c.model, c.level, c.vcp) == ("fcn", 0.3, 0))
     run = train_by_hand(study.settings_of(cell), "cpu")
     assert run.returncode == 0, run.stderr
-    folder = results / "cells/digits/fcn/translation-0.3/vcp-0/fold-1"
+    folder = results / "runs/digits/fcn/translation-0.3/vcp-0/fold-1"
     pd.testing.assert_frame_equal(
         pd.read_parquet(tmp_path / "history.parquet").drop(columns="seconds"),
         pd.read_parquet(folder / "history.parquet").drop(columns="seconds"),
@@ -203,7 +203,7 @@ def test_a_cell_by_hand_gives_the_rows_of_the_workflow(train_by_hand, results, s
 
 
 def test_a_missing_gpu_is_an_error_before_training(train_by_hand, study, tmp_path):
-    run = train_by_hand(study.settings_of(study.cells()[0]), "gpu")
+    run = train_by_hand(study.settings_of(study.runs()[0]), "gpu")
     assert run.returncode == 1
     assert "error: device: gpu was requested but TensorFlow finds no GPU" in run.stderr
     assert "Traceback" not in run.stderr
@@ -214,7 +214,7 @@ def test_a_missing_gpu_is_an_error_before_training(train_by_hand, study, tmp_pat
 def test_the_paper_is_920_training_jobs(snakemake, tmp_path):
     run = snakemake(tmp_path, "train", "--dry-run", "--quiet", "rules")
     counts = dict(re.findall(r"^(\w+) +(\d+)$", run.stdout, re.MULTILINE))
-    assert (counts["train_cell"], counts["folds"], counts["prepare"]) == ("920", "2", "2")
+    assert (counts["train_run"], counts["folds"], counts["prepare"]) == ("920", "2", "2")
 
 
 def test_the_paper_s_study_takes_single_values_of_the_command_line(snakemake, tmp_path):
@@ -222,7 +222,7 @@ def test_the_paper_s_study_takes_single_values_of_the_command_line(snakemake, tm
     words = ("keep_models=true", "vcp=null", "study=mine", "folds={run: [0]}")
     run = snakemake(tmp_path, "train", "--dry-run", "--config", *words)
     assert run.returncode == 0, run.stdout
-    jobs = set(re.findall(r"results/(mine/cells/\S+)/history.parquet", run.stdout))
+    jobs = set(re.findall(r"results/(mine/runs/\S+)/history.parquet", run.stdout))
     assert len(jobs) == 2 * (1 + 40) * 2
     assert not [job for job in jobs if "vcp-0/" not in job]
 
@@ -261,14 +261,14 @@ def test_another_address_is_no_other_file(snakemake, tmp_path):
 
 
 def test_where_jobs_will_compute_is_said_before_them(root, snakemake, tmp_path, monkeypatch):
-    """Without a card, cells do not wait for one another; with one that fails, nothing starts."""
+    """Without a card, runs do not wait for one another; with one that fails, nothing starts."""
     auto = (*("--configfile", root / ".test/config/config.yaml"), "--config", "device=auto")
     words = ("train", "--dry-run", "--resources", "gpu=1", *auto)
     run = snakemake(tmp_path, *words)
     assert run.returncode == 0, run.stdout
     said = "device: cpu (no NVIDIA card found), 2 trainings at a time, 1 thread each"
     assert run.stdout.count("device: ") == run.stdout.count(said) == 1
-    assert len(re.findall(r"\bgpu=0", run.stdout)) == len(CELLS)
+    assert len(re.findall(r"\bgpu=0", run.stdout)) == len(RUNS)
     smi = tmp_path / "nvidia-smi"
     smi.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA Fake (UUID: GPU-aaaa)'\n")
     smi.chmod(0o755)
@@ -289,7 +289,7 @@ def test_a_job_that_failed_has_a_whole_card_next(root, snakemake, tmp_path, atte
         tmp_path, "train", "--configfile", *studies, "--dry-run", "--attempt", attempt, "--jobs", 8
     )
     assert run.returncode == 0, run.stdout
-    assert len(re.findall(gpu, run.stdout)) == len(CELLS)
+    assert len(re.findall(gpu, run.stdout)) == len(RUNS)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from freeconv.errors import InputError, explain
 
 
 def add_extension(parser):
-    """Add the argument of the file with augmentations and networks of a study's own."""
+    """Add the argument of the file with a study's own augmentations and networks."""
     parser.add_argument(
         "--extension", type=Path, help="Python file with augmentations and networks of its own"
     )

@@ -4,13 +4,13 @@ import errno
 import re
 
 STORAGE = {
-    errno.ENOSPC: "no space left on its disk: free some and run again; finished cells stay",
+    errno.ENOSPC: "no space left on its disk: free some and run again; finished runs stay",
     errno.EDQUOT: "the disk quota is used up: delete files or have it raised, and run again; "
-    "finished cells stay",
+    "finished runs stay",
     errno.EFBIG: "larger than a file may be here: raise the limit (ulimit -f) or choose another "
-    "disk, and run again; finished cells stay",
+    "disk, and run again; finished runs stay",
     errno.EROFS: "its disk can only be read: run where files can be written",
-    errno.EIO: "its disk failed: check it, and run again; finished cells stay",
+    errno.EIO: "its disk failed: check it, and run again; finished runs stay",
 }
 """What it means that a file could not be written, and what to do."""
 
@@ -25,9 +25,9 @@ ACCESS = {
 """What it means that a file could not be opened, and what to do."""
 
 MEMORY = (
-    "On a GPU let fewer cells share a card (--resources gpu=N). Otherwise run fewer jobs at a time "
+    "On a GPU let fewer runs share a card (--resources gpu=N). Otherwise run fewer jobs at a time "
     "(--cores N), or give a job more (--set-resources RULE:mem_mb=N; --retries N asks for more at "
-    "every attempt). Finished cells stay"
+    "every attempt). Finished runs stay"
 )
 
 # What TensorFlow, JAX and XLA call it. The last: a tensor that was to be copied to a full GPU.

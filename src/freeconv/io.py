@@ -141,7 +141,7 @@ def _mark_of(path):
 
 
 def write_parquet(frame, path, schema, metadata=None):
-    """Write a data frame as Parquet (zstd), whole or not at all.
+    """Write a data frame as Parquet (zstd), atomically.
 
     Args:
         frame: `pandas.DataFrame` that holds every column of the schema.
@@ -173,10 +173,10 @@ def read_parquet(path, schema):
 
 
 def read_header(path, schema):
-    """Read what `write_parquet` kept in a file beside its rows, without reading these.
+    """Read what `write_parquet` stored in a file beside its rows, without reading these.
 
     Returns:
-        The mapping; an empty one where none was kept.
+        The mapping; an empty one where none was stored.
 
     Raises:
         InputError: if the file is no Parquet file, has other columns or no rows.
@@ -191,7 +191,7 @@ def read_header(path, schema):
 
 
 def read_metadata(path):
-    """The mapping that `write_parquet` kept in a file; empty where there is none."""
+    """The mapping that `write_parquet` stored in a file; empty where there is none."""
     with _parquet_errors(path):
         return _kept_mapping(pq.read_schema(path))
 

@@ -1,10 +1,10 @@
-# The frames of a study: what all cells recorded, what follows from it, and what networks look like.
+# The frames of a study: what all runs recorded, what follows from it, and what networks look like.
 
 
 rule aggregate:
     input:
-        histories=cell_files("history.parquet"),
-        evaluations=cell_files("evaluation.parquet"),
+        histories=run_files("history.parquet"),
+        evaluations=run_files("evaluation.parquet"),
     output:
         history="results/{study}/history.parquet",
         evaluation="results/{study}/evaluation.parquet",
@@ -17,9 +17,9 @@ rule aggregate:
         "../../envs/analysis.yaml"
     params:
         # Folders, each once: a system's longest command would not hold all files by name.
-        cells=cell_files(""),
+        runs=run_files(""),
     shell:
-        'python "$FREECONV/scripts/analyse.py" aggregate --cells {params.cells:q} '
+        'python "$FREECONV/scripts/analyse.py" aggregate --runs {params.runs:q} '
         "--history {output.history:q} --evaluation {output.evaluation:q} "
         "--settings {output.settings:q} --provenance {output.provenance:q} "
         "--summary {output.summary:q} 2> {log:q}"

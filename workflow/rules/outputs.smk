@@ -72,10 +72,10 @@ rule filter_picture:
     input:
         MODEL,
     output:
-        f"results/{{study}}/filters/{CELL}.png",
-        f"results/{{study}}/filters/{CELL}.svg",
+        f"results/{{study}}/filters/{RUN}.png",
+        f"results/{{study}}/filters/{RUN}.svg",
     log:
-        f"logs/{{study}}/filters/{CELL}.log",
+        f"logs/{{study}}/filters/{RUN}.log",
     conda:
         "../../envs/train.yaml"
     params:

@@ -1,21 +1,21 @@
-# One training and one evaluation per cell, and one training per trial of the hyperparameter search.
+# One training and one evaluation per run, and one training per trial of the hyperparameter search.
 
 
 rule train:
     input:
-        cell_files("history.parquet"),
+        run_files("history.parquet"),
 
 
-rule train_cell:
+rule train_run:
     input:
         unpack(training_inputs),
     output:
         history=HISTORY,
         model=MODEL,
     log:
-        f"logs/{{study}}/train/{CELL}.log",
+        f"logs/{{study}}/train/{RUN}.log",
     benchmark:
-        f"results/{{study}}/benchmarks/train/{CELL}.tsv"
+        f"results/{{study}}/benchmarks/train/{RUN}.tsv"
     conda:
         training_environment()
     resources:
@@ -24,7 +24,7 @@ rule train_cell:
         device=STUDY.device,
         mem_mb=memory_of_a_job,
     params:
-        settings=cell_settings,
+        settings=run_settings,
         checkpoint=checkpoint_of_a_job,
     shell:
         'python "$FREECONV/scripts/train.py" {params.settings} --data {input.data:q} '
@@ -60,15 +60,15 @@ rule train_trial:
         "--history {output:q} --checkpoint {params.checkpoint:q} 2> {log:q}"
 
 
-rule evaluate_cell:
+rule evaluate_run:
     input:
         unpack(evaluation_inputs),
     output:
         EVALUATION,
     log:
-        f"logs/{{study}}/evaluate/{CELL}.log",
+        f"logs/{{study}}/evaluate/{RUN}.log",
     benchmark:
-        f"results/{{study}}/benchmarks/evaluate/{CELL}.tsv"
+        f"results/{{study}}/benchmarks/evaluate/{RUN}.tsv"
     conda:
         training_environment()
     resources:

@@ -57,7 +57,7 @@ VERDICTS = {
     "agrees": "the difference is within the tolerance",
     "differs": "the difference is beyond the tolerance",
     "undecided": "one fold alone, whose spread is unknown",
-    "not run": "the study lacks this cell",
+    "not run": "the study has no such run",
 }
 """What a comparison may find."""
 
@@ -84,7 +84,7 @@ PUBLISHED_TRAINING = {
 PROTOCOL = ("glorot_fans", "vcp_kind", "edge_noise", "validation_batches")
 """The settings in which the paper's text and its published code may disagree."""
 
-_CELL = ["dataset", "model", "augmentation", "level"]
+_RUN = ["dataset", "model", "augmentation", "level"]
 
 
 def published_values() -> pd.DataFrame:
@@ -104,13 +104,13 @@ def compare(history: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         history: One row per epoch, see `schemas.HISTORY_SCHEMA`.
-        settings: One row per cell of the history, see `schemas.SETTINGS_SCHEMA`.
+        settings: One row per run of the history, see `schemas.SETTINGS_SCHEMA`.
 
     Returns:
         A row for each published number of the history's data sets, none where the paper has none
         of them. Beside the columns of `published_values`, with `value` named `published`:
 
-        - `ours`: the pooled median of the same cell, `difference`: `ours - published`;
+        - `ours`: the pooled median of the same run, `difference`: `ours - published`;
         - `tolerance`: how large the difference may be by chance, see above; null with one fold;
         - `verdict`: one of `VERDICTS`;
         - `folds` and `epochs` behind ours, the epochs of all folds counted together;
@@ -135,22 +135,22 @@ def compare(history: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
 
 
 def protocol_of(settings: pd.DataFrame) -> str:
-    """Says which side cells took where the paper and its published code disagree."""
+    """Says which side runs took where the paper and its published code disagree."""
     return ", ".join(f"{key}: {_joined(settings[key])}" for key in PROTOCOL)
 
 
 def _trained_with(published: pd.DataFrame) -> pd.Series:
-    """Level 0 of every augmentation is the cell without augmentation."""
+    """Level 0 of every augmentation is the run without augmentation."""
     return published["augmentation"].mask(published["level"] == 0, UNAUGMENTED)
 
 
 def _medians(history: pd.DataFrame) -> pd.DataFrame:
-    """One row per (cell, metric): the pooled median, and the spread of the medians of its folds."""
+    """One row per (run, metric): the pooled median, and the spread of the medians of its folds."""
     trained = history[(history["epoch"] >= 1) & (history["vcp"] == 0)]
-    values = trained.melt([*_CELL, "fold"], list(labels.METRICS), "metric").dropna()
-    pooled = values.groupby([*_CELL, "metric"])["value"]
-    by_fold = values.groupby([*_CELL, "metric", "fold"])["value"].median()
-    folds = by_fold.groupby([*_CELL, "metric"])
+    values = trained.melt([*_RUN, "fold"], list(labels.METRICS), "metric").dropna()
+    pooled = values.groupby([*_RUN, "metric"])["value"]
+    by_fold = values.groupby([*_RUN, "metric", "fold"])["value"].median()
+    folds = by_fold.groupby([*_RUN, "metric"])
     medians = pd.DataFrame(
         {
             "ours": pooled.median(),
@@ -204,14 +204,14 @@ def _published_settings(row) -> dict[str, object]:
     """The settings behind a published number that bear on it."""
     settings = {**PUBLISHED_TRAINING[row.dataset], "precision": "float32"}
     if row.model == "fcn":
-        settings["glorot_fans"] = "published"
+        settings["glorot_fans"] = "kernel_shape"
     if row.trained_with == "edge_noise":
-        settings["edge_noise"] = "published"
+        settings["edge_noise"] = "code"
     if row.metric == "val_translation":
         settings |= {"validation_batches": "whole", "validation_translation": 0.25}
     return settings
 
 
 def _joined(values: pd.Series) -> str:
-    """The distinct values of cells, which as a rule is one."""
+    """The distinct values of runs, which as a rule is one."""
     return " or ".join(map(str, sorted(set(values))))

@@ -2,12 +2,12 @@
 
 A conclusion has one or more criteria. A criterion is a statistic of one fold and a threshold which
 the paper's text puts it above or below. The statistic is computed for every fold that ran all the
-cells it needs; its mean over folds has the 95 % interval of a t-distribution, and
+runs it needs; its mean over folds has the 95 % interval of a t-distribution, and
 
 - the criterion is `reproduced` where the whole interval is on the paper's side of the threshold,
 - `not reproduced` where it is wholly on the other side,
 - `undecided` where it reaches across the threshold, and with one fold alone, which has no interval,
-- `not covered` where no fold ran all the cells needed.
+- `not covered` where no fold ran all the runs needed.
 
 Folds share most of their training images, so the interval is somewhat too narrow (Bengio and
 Grandvalet, 2004). What makes a fold hard for both sides of a difference cancels out.
@@ -58,7 +58,7 @@ VERDICTS = {
     "reproduced": "the interval over folds is wholly on the paper's side of the threshold",
     "not reproduced": "the interval is wholly on the other side",
     "undecided": "the interval reaches across the threshold, or one fold alone has none",
-    "not covered": "the study lacks the cells",
+    "not covered": "the study lacks the runs",
 }
 """What a criterion, or a conclusion, may come to."""
 
@@ -68,7 +68,7 @@ def conclude(history: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         history: One row per epoch, see `schemas.HISTORY_SCHEMA`.
-        settings: One row per cell of the history, see `schemas.SETTINGS_SCHEMA`.
+        settings: One row per run of the history, see `schemas.SETTINGS_SCHEMA`.
 
     Returns:
         One row per (data set, criterion), data set by data set in the order of `CRITERIA`:
@@ -141,8 +141,8 @@ def _judge(criterion: Criterion, dataset: str, history: pd.DataFrame) -> dict:
 
 
 def _background(history: pd.DataFrame, settings: pd.DataFrame, dataset: str) -> dict:
-    cells = ["model", "augmentation", "level", "vcp", "fold"]
-    epochs = history.groupby(cells)["epoch"].max()
+    runs = ["model", "augmentation", "level", "vcp", "fold"]
+    epochs = history.groupby(runs)["epoch"].max()
     return {
         "fewest_epochs": epochs.min(),
         "most_epochs": epochs.max(),

@@ -23,10 +23,10 @@ STATEMENTS = {
     1: "Without augmentation both networks overfit.",
     2: "Trained on translated images, FCNs come close to the CNN's validation accuracy.",
     3: "Translation in training closes the FCN's gap between validation and translated validation.",
-    4: "Under translation, and under it alone, the filters of an FCN grow alike.",
+    4: "Under translation, and under it alone, the filters of an FCN become similar.",
     5: "Rotation, noise and edge noise give no translation invariance.",
     6: "A quadrant swap hurts the FCN more than the CNN.",
-    7: "FCNs keep their accuracy with up to 80 % of connections absent; beyond 90 % it collapses.",
+    7: "FCNs keep their accuracy with up to 80 % of connections masked; beyond 90 % it collapses.",
 }
 """The conclusions by their number."""
 
@@ -36,7 +36,7 @@ OTHER = "other data sets"
 
 
 Measure = Callable[[pd.DataFrame], pd.Series]
-"""From the history of one data set to the statistic of each fold (the index), NaN without cells."""
+"""From the history of one data set to the statistic of each fold (the index), NaN without runs."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Criterion:
         return self.thresholds.get(dataset, self.thresholds.get(OTHER))
 
 
-def _cells(history, model, augmentation, lowest=0.0, highest=1.0):
+def _runs(history, model, augmentation, lowest=0.0, highest=1.0):
     """The rows of one network under one augmentation, at a range of levels."""
     trained = (history["model"] == model) & (history["augmentation"] == augmentation)
     return history[trained & history["level"].between(lowest, highest) & (history["vcp"] == 0)]
@@ -72,8 +72,8 @@ def _cells(history, model, augmentation, lowest=0.0, highest=1.0):
 
 def _median(history, metric, model, augmentation=UNAUGMENTED, level=0.0):
     """The median of a metric over the trained epochs of each fold, at one level."""
-    cell = _cells(history, model, augmentation, level, level)
-    return cell[cell["epoch"] >= 1].groupby("fold")[metric].median()
+    run = _runs(history, model, augmentation, level, level)
+    return run[run["epoch"] >= 1].groupby("fold")[metric].median()
 
 
 def _overfitting(history, model):
@@ -97,27 +97,27 @@ def _closed_gap(history, level):
 
 def _distance_change(history, augmentation, lowest, highest, extreme):
     """Of levels and both radii the lowest or highest relative change, first to last epoch."""
-    cells = _cells(history, "fcn", augmentation, lowest, highest).sort_values("epoch")
-    distances = cells.groupby(["fold", "level"])[["distance_1", "distance_4"]]
+    runs = _runs(history, "fcn", augmentation, lowest, highest).sort_values("epoch")
+    distances = runs.groupby(["fold", "level"])[["distance_1", "distance_4"]]
     changes = distances.last() / distances.first() - 1
     return changes.unstack("level").agg(extreme, axis="columns", skipna=False)
 
 
 def _farther_minus_nearer(history):
     """Of all levels of translation the smallest difference at the last epoch."""
-    cells = levels_of(history[history["model"] == "fcn"], "translation").sort_values("epoch")
-    last = cells.groupby(["fold", "level"])[["distance_1", "distance_4"]].last()
+    runs = levels_of(history[history["model"] == "fcn"], "translation").sort_values("epoch")
+    last = runs.groupby(["fold", "level"])[["distance_1", "distance_4"]].last()
     difference = last["distance_4"] - last["distance_1"]
     return difference.unstack("level").min(axis="columns", skipna=False)
 
 
 def _smallest_loss(history, augmentation):
     """Of all levels the smallest share of validation accuracy lost to translation."""
-    cells = _cells(history, "fcn", augmentation)
+    runs = _runs(history, "fcn", augmentation)
     losses = {
         level: _translation_gap(history, augmentation, level)
         / _median(history, "val_accuracy", "fcn", augmentation, level)
-        for level in cells["level"].unique()
+        for level in runs["level"].unique()
     }
     return pd.DataFrame(losses).min(axis="columns", skipna=False)
 
@@ -128,7 +128,7 @@ def _quadrant_swap(history):
 
 
 def _vcp_accuracy(history):
-    """Validation accuracy of the FCN: a row a fold, a column a probability of absence."""
+    """Validation accuracy of the FCN: one row per fold, one column per probability of masking."""
     rows = variable_connections(history[history["model"] == "fcn"])
     trained = rows[rows["epoch"] >= 1]
     return trained.groupby(["fold", "vcp"])["val_accuracy"].median().unstack("vcp")
@@ -300,16 +300,16 @@ CRITERIA = (
     ),
     Criterion(
         conclusion=7,
-        statistic="FCN: largest loss of validation accuracy up to 80 % absent connections",
+        statistic="FCN: largest loss of validation accuracy up to 80 % masked connections",
         measure=_vcp_loss,
         side="below",
         thresholds={OTHER: 0.02},
-        source='"Even when 80% of connections are absent, the FCN is able to perform comparably '
+        source='"Even when 80% of connections are masked, the FCN is able to perform comparably '
         'well" (appendix C), where section 5.2 calls accuracies comparable that are "within 2%"',
     ),
     Criterion(
         conclusion=7,
-        statistic="FCN: loss of validation accuracy from 90 % to 99 % absent connections, minus "
+        statistic="FCN: loss of validation accuracy from 90 % to 99 % masked connections, minus "
         "that from none to 90 %",
         measure=_vcp_collapse,
         side="above",

@@ -46,7 +46,7 @@ def search_records(trials: list[tuple[dict, pd.DataFrame]]) -> pd.DataFrame:
       breaks down is no setting to train on with.
 
     Args:
-        trials: Of every trial the settings (fields of `settings.CellSettings`) and the
+        trials: Of every trial the settings (fields of `settings.RunSettings`) and the
             history of its epochs (by `schemas.HISTORY_SCHEMA`).
 
     Returns:

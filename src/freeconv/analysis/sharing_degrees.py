@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from freeconv.analysis.summary import best_epochs
 
-# One row per cell with all its connections, see `degrees_of_sharing`.
+# One row per run with all its connections, see `degrees_of_sharing`.
 SHARING_SCHEMA = pa.schema(
     [
         ("dataset", pa.string()),
@@ -35,12 +35,12 @@ def degrees_of_sharing(
 
     Args:
         history: One row per epoch, see `schemas.HISTORY_SCHEMA`.
-        settings: One row per cell, see `schemas.SETTINGS_SCHEMA`.
+        settings: One row per run, see `schemas.SETTINGS_SCHEMA`.
         networks: One row per layer of every network of every data set, see
             `schemas.NETWORKS_SCHEMA`.
 
     Returns:
-        One row per cell with all its connections, by `sharing_degrees.SHARING_SCHEMA`; the fewer
+        One row per run with all its connections, by `sharing_degrees.SHARING_SCHEMA`; the fewer
         kernels, the later.
 
         - `kernels`, `parameters`: of all convolutions of the network together, the parameters with

@@ -1,4 +1,4 @@
-"""From the epochs of many cells to one row a cell and statistic, and from counts to accuracies."""
+"""From the epochs of many runs to one row a run and statistic, and from counts to accuracies."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import pyarrow as pa
 
 from freeconv.errors import InputError
 from freeconv.results.best_epoch import finite_epochs
-from freeconv.results.schemas import CELL_FIELDS, METRICS
+from freeconv.results.schemas import METRICS, RUN_FIELDS
 from freeconv.study.labels import STATISTICS
 
 # One row per (dataset, model, augmentation, level, vcp, statistic): `folds` behind it,
 # and the `rows` of the history that its medians are taken over.
 SUMMARY_SCHEMA = pa.schema(
     [
-        *CELL_FIELDS[:5],
+        *RUN_FIELDS[:5],
         ("statistic", pa.string()),
         *((name, pa.float64()) for name in METRICS),
         ("folds", pa.int64()),
@@ -22,12 +22,12 @@ SUMMARY_SCHEMA = pa.schema(
     ]
 )
 
-CELL = ("dataset", "model", "augmentation", "level", "vcp")
-"""The columns that identify a cell but for its fold."""
+RUN = ("dataset", "model", "augmentation", "level", "vcp")
+"""The columns that identify a run but for its fold."""
 
 
 def summarise(history: pd.DataFrame) -> pd.DataFrame:
-    """Reduces the epochs of every cell to medians.
+    """Reduces the epochs of every run to medians.
 
     Three statistics of every metric by itself, nulls skipped. Epoch 0, the untrained network, is
     left out, but is the best one of a fold whose losses were never finite:
@@ -49,7 +49,7 @@ def summarise(history: pd.DataFrame) -> pd.DataFrame:
     Raises:
         InputError: If the history lacks a column.
     """
-    _require(history, "history", (*CELL, "fold", "epoch", *METRICS))
+    _require(history, "history", (*RUN, "fold", "epoch", *METRICS))
     trained = history[history["epoch"] >= 1]
     rows = {
         "pooled_median": trained,
@@ -57,12 +57,12 @@ def summarise(history: pd.DataFrame) -> pd.DataFrame:
         "last_median": _first_of_each_fold(trained.sort_values("epoch", ascending=False)),
     }
     summary = pd.concat([_medians(rows[name]).assign(statistic=name) for name in STATISTICS])
-    summary = summary.sort_values(list(CELL), kind="stable", ignore_index=True)
-    return summary[[*CELL, "statistic", *METRICS, "folds", "rows"]]
+    summary = summary.sort_values(list(RUN), kind="stable", ignore_index=True)
+    return summary[[*RUN, "statistic", *METRICS, "folds", "rows"]]
 
 
 def best_epochs(history: pd.DataFrame) -> pd.DataFrame:
-    """Returns of each cell and fold the row of its best epoch, which is `best_epoch.best_epoch`.
+    """Returns of each run and fold the row of its best epoch, which is `best_epoch.best_epoch`.
 
     Args:
         history: One row per epoch.
@@ -72,14 +72,14 @@ def best_epochs(history: pd.DataFrame) -> pd.DataFrame:
     return _first_of_each_fold(pd.concat([ranked, history[history["epoch"] == 0]]))
 
 
-def accuracies(evaluation: pd.DataFrame, by: tuple[str, ...] = CELL) -> pd.DataFrame:
+def accuracies(evaluation: pd.DataFrame, by: tuple[str, ...] = RUN) -> pd.DataFrame:
     """Pools the counts of an evaluation into accuracies.
 
     Args:
-        evaluation: A row per (cell, fold, perturbation, strength, label), with the number of
+        evaluation: A row per (run, fold, perturbation, strength, label), with the number of
             validation images, `count`, and of those recognised, `correct`.
         by: The columns to keep apart besides `perturbation` and `strength`; counts are pooled over
-            all others, so that every image weighs the same. `(*CELL, "fold")` keeps folds apart.
+            all others, so that every image weighs the same. `(*RUN, "fold")` keeps folds apart.
 
     Returns:
         A row per (`by`, perturbation, strength) with `count`, `correct` and
@@ -95,7 +95,7 @@ def accuracies(evaluation: pd.DataFrame, by: tuple[str, ...] = CELL) -> pd.DataF
 
 
 def levels_of(frame: pd.DataFrame, augmentation: str) -> pd.DataFrame:
-    """Returns the rows of one augmentation at all its levels, without absent connections.
+    """Returns the rows of one augmentation at all its levels, without masked connections.
 
     The networks trained without augmentation are included: they are level 0 of every augmentation.
 
@@ -107,24 +107,24 @@ def levels_of(frame: pd.DataFrame, augmentation: str) -> pd.DataFrame:
 
 
 def variable_connections(history: pd.DataFrame) -> pd.DataFrame:
-    """Returns the rows with absent connections, and those without of networks trained alike.
+    """Returns the rows with masked connections, and the same training without them.
 
     Args:
         history: One row per epoch.
     """
-    training = [column for column in CELL if column != "vcp"]
+    training = [column for column in RUN if column != "vcp"]
     with_absent = history.loc[history["vcp"] > 0, training].drop_duplicates()
     return history.merge(with_absent, on=training)
 
 
 def _first_of_each_fold(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.groupby([*CELL, "fold"], sort=False).head(1)
+    return rows.groupby([*RUN, "fold"], sort=False).head(1)
 
 
 def _medians(rows: pd.DataFrame) -> pd.DataFrame:
-    cells = rows.groupby(list(CELL))
-    medians = cells[list(METRICS)].median()
-    return medians.assign(folds=cells["fold"].nunique(), rows=cells.size()).reset_index()
+    runs = rows.groupby(list(RUN))
+    medians = runs[list(METRICS)].median()
+    return medians.assign(folds=runs["fold"].nunique(), rows=runs.size()).reset_index()
 
 
 def _require(frame: pd.DataFrame, name: str, columns: tuple[str, ...]) -> None:

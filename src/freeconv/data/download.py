@@ -267,7 +267,7 @@ def _session(url):
 
 
 def _continues(response, start, partial):
-    """Tells whether a response goes on at byte `start`; if not, it begins anew."""
+    """Tells whether a response goes on at byte `start`; if not, it starts over."""
     status = f"HTTP {response.status_code} {response.reason}"
     if response.status_code == 206:
         if response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):

@@ -186,7 +186,7 @@ def fold_table(folds):
         folds: Fold of each image, as `assign_folds` returns it.
 
     Returns:
-        `pandas.DataFrame`, a row an image in file order.
+        `pandas.DataFrame`, one row per image in file order.
     """
     # Imported here, as Snakemake reads this module for its schema whenever it starts.
     import pandas as pd
@@ -231,7 +231,7 @@ class Split(NamedTuple):
 
 
 class Splits(NamedTuple):
-    """What a cell works on.
+    """What a run works on.
 
     Attributes:
         training: `Split` of every fold but one.
@@ -253,7 +253,7 @@ class Splits(NamedTuple):
 
 
 def read_splits(data, folds, fold):
-    """Read the images that a cell of a given fold works on.
+    """Read the images that a run of a given fold works on.
 
     Args:
         data: path of a prepared data set (`formats.pack`).
@@ -278,7 +278,7 @@ def read_splits(data, folds, fold):
 
 
 def make_splits(records, assignment, fold):
-    """The images that a cell of a given fold works on.
+    """The images that a run of a given fold works on.
 
     Args:
         records: data set, structured array (images,) of `image` and `label`.

@@ -336,7 +336,7 @@ def read_mnist_like(train_images, train_labels, test_images, test_labels):
         raise DataFileError(
             test_images,
             f"images of {size_text(images[1].shape[1:])} pixels, but those of {train_images} "
-            f"have {size_text(images[0].shape[1:])}; all must be alike.",
+            f"have {size_text(images[0].shape[1:])}; all must be the same.",
         )
     classes = number_classes(train_labels, np.concatenate(labels))
     return np.concatenate(images)[..., np.newaxis], classes
@@ -435,7 +435,7 @@ def read_npz(archive, arrays=()):
             raise DataFileError(
                 archive,
                 f"images of {size_text(part.shape[1:])} in {name}, but those of {arrays[0][0]} "
-                f"have {size_text(images[0].shape[1:])}; all must be alike.",
+                f"have {size_text(images[0].shape[1:])}; all must be the same.",
             )
     return np.concatenate(images), number_classes(archive, np.concatenate(labels))
 

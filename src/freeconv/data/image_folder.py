@@ -81,7 +81,7 @@ def _in_turn(archive, files):
             raise DataFileError(
                 archive / name / file,
                 f"an image of {size_text(image.shape)} (height x width x channels), but "
-                f"{first} is {size_text(size)}; all must be alike.",
+                f"{first} is {size_text(size)}; all must be the same.",
             )
     return [(files[name, file], label) for label, name, file in order]
 
@@ -128,7 +128,7 @@ def _check_file(path):
         )
 
 
-_LOST_LINK = "a link that leads nowhere; mend it"
+_LOST_LINK = "a broken link; fix it"
 
 
 def _archive_files(archive):

@@ -5,13 +5,13 @@ import math
 import keras
 from keras import ops
 
-from freeconv.layers import argument_validation as checks
+from freeconv.layers import argument_validation
 from freeconv.layers.connection_mask import (
     PresentWeightsConstraint,
     PresentWeightsRegularizer,
     add_connection_mask,
     draw_connections,
-    without_absent,
+    without_masked,
 )
 from freeconv.layers.patches import (
     PatchTable,
@@ -21,7 +21,7 @@ from freeconv.layers.patches import (
     zero_margins,
 )
 
-GLOROT_FANS = ("published", "per_location")
+GLOROT_FANS = ("kernel_shape", "per_location")
 
 # Activations that do not care which axis holds the channels.
 _ELEMENTWISE = (
@@ -64,17 +64,17 @@ class BaseFreeConv(keras.layers.Layer):
         kernel_constraint=None,
         bias_constraint=None,
         connection_dropout=0.0,
-        glorot_fans="published",
+        glorot_fans="kernel_shape",
         seed=None,
         sharing=1,
         **kwargs,
     ):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.filters = checks.positive_int(filters, "filters")
-        self.kernel_size = checks.positive_sizes(kernel_size, "kernel_size", self.axes)
-        self.strides = checks.positive_sizes(strides, "strides", self.axes)
-        self.padding = checks.choice(padding, "padding", ("valid", "same"))
-        self.data_format = checks.choice(
+        self.filters = argument_validation.positive_int(filters, "filters")
+        self.kernel_size = argument_validation.positive_sizes(kernel_size, "kernel_size", self.axes)
+        self.strides = argument_validation.positive_sizes(strides, "strides", self.axes)
+        self.padding = argument_validation.choice(padding, "padding", ("valid", "same"))
+        self.data_format = argument_validation.choice(
             keras.config.image_data_format() if data_format is None else data_format,
             "data_format",
             ("channels_last", "channels_first"),
@@ -91,10 +91,12 @@ class BaseFreeConv(keras.layers.Layer):
         self.bias_regularizer = keras.regularizers.get(bias_regularizer)
         self.kernel_constraint = keras.constraints.get(kernel_constraint)
         self.bias_constraint = keras.constraints.get(bias_constraint)
-        self.connection_dropout = checks.share(connection_dropout, "connection_dropout")
-        self.glorot_fans = checks.choice(glorot_fans, "glorot_fans", GLOROT_FANS)
-        self.seed = checks.seed_or_new(seed)
-        self.sharing = checks.degree_of_sharing(sharing, "sharing", self.axes)
+        self.connection_dropout = argument_validation.share(
+            connection_dropout, "connection_dropout"
+        )
+        self.glorot_fans = argument_validation.choice(glorot_fans, "glorot_fans", GLOROT_FANS)
+        self.seed = argument_validation.seed_or_new(seed)
+        self.sharing = argument_validation.degree_of_sharing(sharing, "sharing", self.axes)
         self.input_spec = keras.layers.InputSpec(ndim=len(self.axes) + 2)
         self.output_grid = self.tile = self.tile_grid = None
         self.kernel = self.bias = self.connection_mask = None
@@ -141,9 +143,9 @@ class BaseFreeConv(keras.layers.Layer):
         """Applies the kernel of each position to its patch of `inputs`."""
         kernel = ops.cast(self.kernel, self.compute_dtype)
         if self.connection_mask is not None:
-            # The mask alone says which weights are absent, whatever is stored in their places;
+            # The mask alone says which weights are masked, whatever is stored in their places;
             # their gradient becomes zero here.
-            kernel = without_absent(kernel, self.connection_mask)
+            kernel = without_masked(kernel, self.connection_mask)
         outputs = multiply_patches(kernel, self._pixels(inputs), self._table)
         if self.bias is not None:
             bias = ops.cast(self.bias, self.compute_dtype)
@@ -163,7 +165,7 @@ class BaseFreeConv(keras.layers.Layer):
         order = self._by_image_format(
             (*range(1, rank + 1), rank + 1, 0), (*range(2, rank + 2), 1, 0)
         )
-        inputs = checks.images_of_shape(inputs, self.input_spec.shape[1:])
+        inputs = argument_validation.images_of_shape(inputs, self.input_spec.shape[1:])
         pixels = ops.transpose(ops.cast(inputs, self.compute_dtype), order)
         if any(map(any, self._margins)):
             pixels = ops.pad(pixels, (*self._margins, (0, 0), (0, 0)))
@@ -256,7 +258,7 @@ class BaseFreeConv(keras.layers.Layer):
                 self.kernel_initializer, shape, math.prod(self.kernel_size)
             )
         if self.connection_mask is not None:
-            kernel = without_absent(kernel, self.connection_mask)
+            kernel = without_masked(kernel, self.connection_mask)
         return kernel
 
     def _by_image_format(self, channels_last, channels_first):
@@ -292,7 +294,7 @@ class BaseFreeConv(keras.layers.Layer):
         return grid
 
     def _tile(self):
-        if self.sharing == checks.SHARED_BY_ALL:
+        if self.sharing == argument_validation.SHARED_BY_ALL:
             return self.output_grid
         return tuple(map(min, self.sharing, self.output_grid))
 

@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 from keras.src.backend.common.stateless_scope import in_stateless_scope
 
-from freeconv.layers import argument_validation as checks
+from freeconv.layers import argument_validation
 
 
 @keras.saving.register_keras_serializable(package="freeconv")
@@ -18,7 +18,7 @@ class ConnectionMask(keras.layers.Layer):
     holds in training and testing, and the remaining inputs are not scaled.
 
     Args:
-        rate: float in [0, 1), the probability that an input is absent.
+        rate: float in [0, 1), the probability that an input is masked.
         seed: int >= 0, seed of the pattern, which is the same with every backend; `None` draws one
             when the layer is made.
 
@@ -46,8 +46,8 @@ class ConnectionMask(keras.layers.Layer):
 
     def __init__(self, rate, seed=None, **kwargs):
         super().__init__(**kwargs)
-        self.rate = checks.share(rate, "rate")
-        self.seed = checks.seed_or_new(seed)
+        self.rate = argument_validation.share(rate, "rate")
+        self.seed = argument_validation.seed_or_new(seed)
         self.connection_mask = None
 
     def build(self, input_shape):
@@ -65,9 +65,9 @@ class ConnectionMask(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        """Returns `inputs` with the absent ones set to zero."""
-        inputs = checks.images_of_shape(inputs, self.connection_mask.shape)
-        return without_absent(inputs, self.connection_mask)
+        """Returns `inputs` with the masked ones set to zero."""
+        inputs = argument_validation.images_of_shape(inputs, self.connection_mask.shape)
+        return without_masked(inputs, self.connection_mask)
 
     def compute_output_shape(self, input_shape):
         """Returns `input_shape`."""
@@ -79,7 +79,7 @@ class ConnectionMask(keras.layers.Layer):
 
 
 class PresentWeightsConstraint(keras.constraints.Constraint):
-    """Applies a constraint, if any, and sets absent weights to zero.
+    """Applies a constraint, if any, and sets masked weights to zero.
 
     Optimizers that mix the weights of a matrix (Muon), and constraints, move weights that have no
     gradient. Whatever is stored in their places has no effect; this keeps it zero where it can: in
@@ -99,11 +99,11 @@ class PresentWeightsConstraint(keras.constraints.Constraint):
         """Returns the weight as it should be after a step."""
         if self.constraint is not None:
             w = self.constraint(w)
-        return w if in_stateless_scope() else without_absent(w, self.connection_mask)
+        return w if in_stateless_scope() else without_masked(w, self.connection_mask)
 
 
 class PresentWeightsRegularizer(keras.regularizers.Regularizer):
-    """Applies a regularizer to a kernel with zeros in the places of absent weights.
+    """Applies a regularizer to a kernel with zeros in the places of masked weights.
 
     Args:
         regularizer: of the kernel.
@@ -116,19 +116,19 @@ class PresentWeightsRegularizer(keras.regularizers.Regularizer):
 
     def __call__(self, x):
         """Returns the loss of a kernel."""
-        return self.regularizer(without_absent(x, self.connection_mask))
+        return self.regularizer(without_masked(x, self.connection_mask))
 
 
-def without_absent(x, present):
+def without_masked(x, present):
     """Returns `x` with zeros where `present`, a boolean array or weight of its shape, is false."""
-    # A selection, as a product would turn an infinite gradient of an absent weight into NaN.
+    # A selection, as a product would turn an infinite gradient of a masked weight into NaN.
     x = ops.convert_to_tensor(x)
     # JAX takes no `keras.Variable` for a condition.
     return ops.where(ops.convert_to_tensor(present, "bool"), x, ops.zeros((), x.dtype))
 
 
 def draw_connections(shape, rate, seed):
-    """Returns a boolean array, false (absent) with probability `rate`."""
+    """Returns a boolean array, false (masked) with probability `rate`."""
     # NumPy's generator, as each Keras backend draws its own numbers from a seed.
     return np.random.default_rng(seed).random(shape, dtype="float32") >= rate
 

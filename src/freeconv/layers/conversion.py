@@ -71,13 +71,14 @@ def to_free(model, sharing=1):
     `FreeConv3D` of the same name, with its kernel and its bias at every position: the copy computes
     what the model computes, and its kernels part only when it is trained. Free convolutions of
     another degree of sharing get the degree asked for; the kernel of a tile is then the mean over
-    its positions, absent connections counting as zeros, and none is absent any more. Models inside
+    its positions, masked connections counting as zeros, and none is masked any more. Models inside
     the model are converted, and the layer of a `keras.layers.TimeDistributed`. All other layers are
     copied with their state: weights, vocabularies, fitted statistics, random generators.
 
     Constraints and regularizers of a convolution hold for the kernel and the bias of each tile; a
     regularizer is summed over them, so that the L2 norm of a kernel repeated at n positions costs n
-    times as much. A compiled model's copy is compiled alike, with a new optimizer and new metrics.
+    times as much. A compiled model's copy is compiled in the same way, with a new optimizer and new
+    metrics.
     Functions (losses, activations, lambdas) need not be registered with Keras: the copy has them,
     too. Depthwise, separable and transposed convolutions and convolutional LSTMs have no free form:
     they stay as they are, and a warning names them.
@@ -129,7 +130,7 @@ def to_shared(model):
 
     Every `FreeConv1D`, `FreeConv2D` and `FreeConv3D` becomes a `keras.layers.Conv1D`, `Conv2D` or
     `Conv3D` of the same name, whose kernel and bias are the means over all positions: those of a
-    tile count as often as it has positions, absent connections as zeros. So the copy computes what
+    tile count as often as it has positions, masked connections as zeros. So the copy computes what
     the model computes where kernels are the same everywhere, and is the nearest convolution (by
     the squared distance of weights) otherwise. Everything else is as `to_free` says.
 

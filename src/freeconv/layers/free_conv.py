@@ -69,15 +69,15 @@ class FreeConv2D(BaseFreeConv):
         activity_regularizer: regularizer of the layer's output.
         kernel_constraint: constraint of the kernel, applied after each optimizer step.
         bias_constraint: constraint of the bias, applied after each optimizer step.
-        connection_dropout: float in [0, 1), the probability that a weight of the kernel is absent
-            for good: zero from the start, never trained, in training and testing alike (variable
+        connection_dropout: float in [0, 1), the probability that a weight of the kernel is masked
+            for good: zero from the start, never trained, in training and testing (variable
             connection patterns, section 4.2 and Fig. 1 right). Every kernel, that is every tile,
-            has its own pattern. `connection_mask` alone says which weights are absent: whatever is
+            has its own pattern. `connection_mask` alone says which weights are masked: whatever is
             stored in their places has no effect on outputs, gradients and regularizers.
         glorot_fans: how initializers that scale with the fans (`keras.initializers.VarianceScaling`
-            and its children: Glorot, He, LeCun) count them. `"published"`: from the stored shape of
-            the kernel, as in the published code, which makes both fans `tiles` times those of the
-            weights seen as a matrix: `fan_in = tiles * kernel_rows * kernel_columns * channels`,
+            and its children: Glorot, He, LeCun) count them. `"kernel_shape"`: from the shape of the
+            kernel as stored, as in the published code, which makes both fans `tiles` times those
+            of the weights seen as a matrix: `fan_in = tiles * kernel_rows * kernel_columns * channels`,
             `fan_out = tiles * filters`. So initial weights grow with the degree of sharing; with
             `sharing="all"` they still differ from those of `keras.layers.Conv2D` in `fan_out`.
             `"per_location"`: as `keras.layers.Conv2D` does, `fan_in = kernel_rows * kernel_columns

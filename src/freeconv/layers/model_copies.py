@@ -8,7 +8,7 @@ import tempfile
 
 import keras
 
-# Made anew, as they may have a state.
+# Recreated, as they may have a state.
 _PARTS = (
     keras.initializers.Initializer,
     keras.regularizers.Regularizer,
@@ -31,7 +31,7 @@ def renewed(thing, **changes):
     """
     try:
         with keras.saving.CustomObjectScope(_custom_objects(thing)):
-            new = _made_anew(thing, changes)
+            new = _recreated(thing, changes)
         if not {id(layer) for layer in _layers(thing)}.isdisjoint(map(id, _layers(new))):
             raise TypeError("its configuration holds layers themselves instead of theirs")
         return new
@@ -44,7 +44,7 @@ def renewed(thing, **changes):
         ) from error
 
 
-def _made_anew(thing, changes):
+def _recreated(thing, changes):
     config = thing.get_config()
     arguments = {name: _argument(thing, name, value) for name, value in config.items()} | changes
     if any(map(_is_function, arguments.values())):
@@ -68,7 +68,7 @@ def _share_functions(thing, new):
 
 
 def _argument(thing, name, value):
-    """An argument as the attribute it became, where that is a function or a part to make anew."""
+    """An argument as the attribute it became, where that is a function or a part to recreate."""
     attribute = vars(thing).get(name)
     if isinstance(attribute, _PARTS):
         return renewed(attribute)
@@ -76,7 +76,7 @@ def _argument(thing, name, value):
 
 
 def _is_function(value):
-    """Whether a value is called and cannot be made anew."""
+    """Whether a value is called and cannot be recreated."""
     return callable(value) and not isinstance(value, type) and not hasattr(value, "get_config")
 
 
@@ -90,7 +90,7 @@ def _own_functions(layer):
 
 
 def _custom_objects(thing):
-    """Names of classes and functions that Keras may look for when it makes `thing` anew."""
+    """Names of classes and functions that Keras may look for when it recreates `thing`."""
     found = {}
     for layer in _layers(thing):
         for value in (layer, *vars(layer).values()):

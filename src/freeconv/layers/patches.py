@@ -126,7 +126,7 @@ def multiply_patches(kernel, pixels, table):
 def _patches(pixels, table, shape):
     """Returns the patches as matrices (tiles, length, members * batch) for a kernel of `shape`."""
     tiles, length, _ = shape
-    # As a matrix: the lookup of its rows is an operation of its own with PyTorch, which ONNX has.
+    # As a matrix: the lookup of its rows is a separate operation with PyTorch, which ONNX has.
     rows = ops.reshape(pixels, (pixels.shape[0], -1))
     return _side_by_side(ops.take(rows, table.pixels, axis=0), len(table.pixels) // tiles, length)
 

@@ -16,8 +16,8 @@ from freeconv.layers.filter_distances import ring
 from freeconv.plots.style import letter_panels, panels
 from freeconv.study import outputs
 
-ABSENT = 12
-"""Absent connections of Fig. 1, of 81; the paper's caption says of 91, which 9 x 9 are not."""
+MASKED = 12
+"""Masked connections of Fig. 1, of 81; the paper's caption says of 91, which 9 x 9 are not."""
 
 RADII = (1, 4)
 
@@ -35,19 +35,19 @@ _OUTPUT_HEIGHT = 5.6
 def free_convolution(networks: pd.DataFrame, entry: outputs.Figure) -> Figure:
     """Draws the 9 x 9 example of Fig. 1, which is the same for all networks.
 
-    Left, each 3 x 3 region of the input has a kernel of its own, whose output is the square above
-    it; right, the same with `ABSENT` connections absent, marked by crosses.
+    Left, each 3 x 3 region of the input has a separate kernel, whose output is the square above
+    it; right, the same with `MASKED` connections masked, marked by crosses.
     """
     figure, axes = panels(1, 2, height=72)
     random = np.random.default_rng(0)
     weights = random.uniform(0.25, 1, (9, 9))
-    absent = np.zeros(81, bool)
-    absent[random.choice(81, ABSENT, replace=False)] = True
+    masked = np.zeros(81, bool)
+    masked[random.choice(81, MASKED, replace=False)] = True
     _stack(axes[0, 0], weights, np.zeros((9, 9), bool))
-    _stack(axes[0, 1], weights, absent.reshape(9, 9))
+    _stack(axes[0, 1], weights, masked.reshape(9, 9))
     titles = (
-        "A kernel of its own at each location",
-        f"{ABSENT} of {absent.size} connections absent",
+        "A separate kernel at each location",
+        f"{MASKED} of {masked.size} connections masked",
     )
     letter_panels(axes.flat, titles)
     return figure
@@ -130,13 +130,13 @@ def _ring(ax: Axes, rows: int, columns: int, radius: int) -> None:
     ax.set_axis_off()
 
 
-def _stack(ax: Axes, weights: np.ndarray, absent: np.ndarray) -> None:
+def _stack(ax: Axes, weights: np.ndarray, masked: np.ndarray) -> None:
     """A 9 x 9 input in perspective, and above each 3 x 3 region its output."""
     cells = [(row, column) for row in range(9) for column in range(9)]
-    colours = [_tint(cell, weights[cell] * ~absent[cell]) for cell in cells]
+    colours = [_tint(cell, weights[cell] * ~masked[cell]) for cell in cells]
     squares = [_square(*cell, 1, 0) for cell in cells]
     ax.add_collection(PolyCollection(squares, facecolor=colours, edgecolor="0.6", linewidth=0.4))
-    crosses = [_square(*cell, 1, 0, shrink=0.25) for cell in cells if absent[cell]]
+    crosses = [_square(*cell, 1, 0, shrink=0.25) for cell in cells if masked[cell]]
     strokes = [diagonal for c in crosses for diagonal in (c[[0, 2]], c[[1, 3]])]
     ax.add_collection(LineCollection(strokes, color="black", linewidth=1.1))
     for row, column in [(row, column) for row in (0, 3, 6) for column in (0, 3, 6)]:

@@ -1,6 +1,6 @@
-"""What the kernels of a free convolution look like, and where in the layer they are alike.
+"""What the kernels of a free convolution look like, and where in the layer they are similar.
 
-Every position has kernels of its own, so they can be laid out where they are. A position's "bank"
+Every position has separate kernels, so they can be laid out where they are. A position's "bank"
 is all of its kernels, over all input channels and filters, taken together as one vector, as in
 `distances`: filter k of one position is compared with filter k of another.
 """
@@ -18,7 +18,7 @@ from freeconv.errors import InputError
 from freeconv.layers.filter_distances import ring
 from freeconv.plots.style import STYLE, WIDTH, letter_panels, panels
 
-_GAP, _ABSENT = "0.72", "0.3"  # the greys between kernels, and of connections that do not exist
+_GAP, _MASKED = "0.72", "0.3"  # the greys between kernels, and of connections that do not exist
 _LEGIBLE = 99.5  # per cent of the weights shown that the colours tell apart
 
 
@@ -107,10 +107,10 @@ def draw_filters(
     present: np.ndarray | None = None,
     title: str = "",
 ) -> Figure:
-    """Draws some filters of a free convolution where they are, and maps of how alike they are.
+    """Draws some filters of a free convolution where they are, and maps of how similar they are.
 
-    A column a filter, a row an input channel, all in one scale of colours; below them the maps of
-    `likeness_to_neighbours`, `likeness_to_centre` (an X marks it) and `bank_lengths`, which are of
+    One column per filter, one row per input channel, all in one scale of colours; below them the
+    maps of `likeness_to_neighbours`, `likeness_to_centre` (an X marks it) and `bank_lengths`, of
     all filters and channels.
 
     Args:
@@ -169,8 +169,8 @@ def _limit(weights: np.ndarray) -> float:
 
 
 def _mosaic(ax: Axes, weights: np.ndarray, present: np.ndarray, limit: float) -> AxesImage:
-    """Draws weights around a white 0; gaps between kernels and absent connections are grey."""
-    greys = ListedColormap([_ABSENT, _GAP])
+    """Draws weights around a white 0; gaps between kernels and masked connections are grey."""
+    greys = ListedColormap([_MASKED, _GAP])
     ax.imshow(np.isnan(present), cmap=greys, vmin=0, vmax=1, interpolation="none")
     seen = np.ma.masked_array(weights, np.isnan(present) | (present == 0))
     return ax.imshow(seen, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="none")

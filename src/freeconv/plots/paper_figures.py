@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from freeconv.analysis.summary import (
-    CELL,
+    RUN,
     accuracies,
     levels_of,
     mean_over_folds,
@@ -113,7 +113,7 @@ def quadrant_swap(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
 def vcp_curves(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
     """Draws accuracies over epochs by probability of masked connections (Figs. C.1 and C.2)."""
     rows = variable_connections(history[history["model"] == "fcn"])
-    return _six_panels(rows, "vcp", "translation", "FCN", "Absent\nconnections")
+    return _six_panels(rows, "vcp", "translation", "FCN", "Masked\nconnections")
 
 
 def augmentation_panels(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
@@ -149,7 +149,7 @@ def _six_panels(
 
 def perturbation_strength(evaluation: pd.DataFrame, entry: outputs.Figure) -> Figure:
     """Draws accuracies against the strength of each perturbation."""
-    folds = accuracies(evaluation[evaluation["vcp"] == 0], by=(*CELL, "fold"))
+    folds = accuracies(evaluation[evaluation["vcp"] == 0], by=(*RUN, "fold"))
     training = _training_conditions(folds)
     figure, axes = panels(2, 4, height=105, sharex="col", sharey=True)
     for row, model in zip(axes, ("fcn", "cnn"), strict=True):

@@ -1,4 +1,4 @@
-"""A look at one cell: what was asked for, what came of it, and its curves."""
+"""A look at one run: what was asked for, what came of it, and its curves."""
 
 import matplotlib
 import pandas as pd
@@ -9,7 +9,7 @@ from freeconv.errors import InputError
 from freeconv.io import read_header, read_parquet
 from freeconv.plots.style import STYLE, panels
 from freeconv.results.best_epoch import best_epoch
-from freeconv.results.schemas import CELL_COLUMNS, HISTORY_SCHEMA, METRICS
+from freeconv.results.schemas import HISTORY_SCHEMA, METRICS, RUN_COLUMNS
 from freeconv.study import labels
 from freeconv.study.settings import format_value
 
@@ -24,7 +24,7 @@ _PICTURE_LOOKS = {
 }
 _FEW_EPOCHS = 40  # up to which each has its letter or marker
 
-# Of the settings, by lines: the cell, its network, how it was trained, how it was measured.
+# Of the settings, by lines: the run, its network, how it was trained, how it was measured.
 _LINES = (
     ("dataset", "model", "augmentation", "level", "vcp", "fold"),
     ("network", "layers", "glorot_fans", "vcp_kind"),
@@ -33,44 +33,44 @@ _LINES = (
 )
 
 
-def read_cell(path):
-    """Reads the history of one cell or trial.
+def read_run(path):
+    """Reads the history of one run or trial.
 
     Args:
         path: file by `schemas.HISTORY_SCHEMA`.
 
     Returns:
-        The history, `pandas.DataFrame` with its epochs in order, and the mapping that is kept in
-        the file (`provenance.describe_run`).
+        The history, `pandas.DataFrame` with its epochs in order, and the mapping that is stored in
+        the file (`provenance.describe_origin`).
 
     Raises:
-        InputError: if the file is no history, or one of several cells.
+        InputError: if the file is no history, or one of several runs.
     """
     history = read_parquet(path, HISTORY_SCHEMA)
-    run = read_header(path, HISTORY_SCHEMA)
-    cells = len(history[list(CELL_COLUMNS)].drop_duplicates())
-    if cells != 1 or "settings" not in run:
+    origin = read_header(path, HISTORY_SCHEMA)
+    runs = len(history[list(RUN_COLUMNS)].drop_duplicates())
+    if runs != 1 or "settings" not in origin:
         raise InputError(
-            f"{path}: holds {cells} cells and {'the' if 'settings' in run else 'no'} settings of "
-            "one; expected the history of one cell: name one of "
-            "results/<study>/cells/<...>/history.parquet"
+            f"{path}: holds {runs} runs and {'the' if 'settings' in origin else 'no'} settings of "
+            "one; expected the history of one run: name one of "
+            "results/<study>/runs/<...>/history.parquet"
         )
-    return history.sort_values("epoch", ignore_index=True), run
+    return history.sort_values("epoch", ignore_index=True), origin
 
 
-def describe_cell(history, run):
+def describe_run(history, origin):
     """A text: settings that matter, the best epoch, and the accuracies of it and of the last one.
 
     Args:
-        history: `pandas.DataFrame` of one cell, by `schemas.HISTORY_SCHEMA`.
-        run: what is kept beside it, see `read_cell`.
+        history: `pandas.DataFrame` of one run, by `schemas.HISTORY_SCHEMA`.
+        origin: the metadata of its file, see `read_run`.
     """
-    settings = run["settings"]
+    settings = origin["settings"]
     lines = [
         ", ".join(f"{name} {format_value(settings[name])}" for name in names if name in settings)
         for names in _LINES
     ]
-    lines.append(f"device {run['device']}")
+    lines.append(f"device {origin['device']}")
     best, last = best_epoch(history), int(history["epoch"].max())
     seconds = history["seconds"].sum()
     lines.append(f"best epoch {best} of {last}, {seconds:.0f} s in all")
@@ -100,12 +100,12 @@ def _limits(low, high, count):
 
 
 def _title(row):
-    """The cell in a few words, such as `Digits, FCN, translation 0.1, fold 0`."""
+    """The run in a few words, such as `Digits, FCN, translation 0.1, fold 0`."""
     words = [labels.dataset_title(row.dataset), labels.model_title(row.model)]
     if row.level > 0:
         words.append(f"{row.augmentation.replace('_', ' ')} {row.level:g}")
     if row.vcp > 0:
-        words.append(f"{row.vcp:g} of the connections absent")
+        words.append(f"{row.vcp:g} of the connections masked")
     return ", ".join([*words, f"fold {row.fold}"])
 
 
@@ -113,7 +113,7 @@ def curves_as_text(history, width=72, height=16):
     """The accuracies over the epochs, drawn by characters.
 
     Args:
-        history: `pandas.DataFrame` of one cell, by `schemas.HISTORY_SCHEMA`.
+        history: `pandas.DataFrame` of one run, by `schemas.HISTORY_SCHEMA`.
         width: characters of the area between the axes.
         height: lines of it.
 
@@ -142,13 +142,13 @@ def curves_as_text(history, width=72, height=16):
     return plot.show(legend=True)
 
 
-def draw_cell(history):
+def draw_run(history):
     """The accuracies over the epochs as a `matplotlib.figure.Figure`; `style.save` writes it.
 
     A line marks the best epoch.
 
     Args:
-        history: `pandas.DataFrame` of one cell, by `schemas.HISTORY_SCHEMA`.
+        history: `pandas.DataFrame` of one run, by `schemas.HISTORY_SCHEMA`.
     """
     with matplotlib.rc_context(STYLE):
         figure, axes = panels(1, 1, height=80, width=130)

@@ -151,8 +151,8 @@ def level_colour(level: float) -> tuple[float, float, float]:
 
 def level_curves(ax: Axes, rows: pd.DataFrame, metric: str, key: str) -> None:
     """Draws a metric over epochs, one line per value of `key`; says so where there is none."""
-    for level, cell in rows.groupby(key):
-        curve = mean_over_folds(cell, metric)
+    for level, run in rows.groupby(key):
+        curve = mean_over_folds(run, metric)
         draw_curve(ax, curve, f"{level:g}", color=level_colour(level), **epoch_marker(curve, "o"))
     say_if_empty(ax)
 

@@ -41,7 +41,7 @@ _VARIANT_LOOKS = (
 
 
 def sharing(records: pd.DataFrame, entry: outputs.Figure) -> Figure:
-    """Draws accuracies against the number of kernels: a column a scale of the initial weights.
+    """Draws accuracies against the number of kernels: one column per scale of the initial weights.
 
     Lines are networks of free convolutions, a level of translation each; squares those of ordinary
     ones, which have the fewest kernels there are.
@@ -78,18 +78,18 @@ def by_level(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
 
 
 def by_vcp(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
-    """Draws accuracies against the probability of absent connections, one line per network."""
+    """Draws accuracies against the probability of masked connections, one line per network."""
     metrics = {
         "accuracy": "Training",
         "val_accuracy": "Validation",
         "val_translation": "Validation, translated",
     }
-    label = "Share of absent connections"
+    label = "Share of masked connections"
     return _side_by_side(variable_connections(history), "vcp", metrics, label)
 
 
 def distances(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
-    """Draws the distance between filters over epochs: a row a radius, a column a network."""
+    """Draws the distance between filters over epochs, by radius (rows) and network (columns)."""
     augmentation = entry.needs.augmentation
     rows = levels_of(history, augmentation)
     measured = rows.dropna(subset="distance_1")
@@ -113,8 +113,8 @@ def _kernel_curves(ax: Axes, free: pd.DataFrame, shared: pd.DataFrame, metric: s
         (shared, {"marker": "s", "markersize": 5, "linestyle": ""}),
     ]
     for records, look in looks:
-        for level, cells in records.groupby("level"):
-            curve = mean_over_folds(cells, metric, by="kernels")
+        for level, runs in records.groupby("level"):
+            curve = mean_over_folds(runs, metric, by="kernels")
             draw_curve(ax, curve, f"{level:g}", bars=True, color=level_colour(level), **look)
     say_if_empty(ax)
     counts = sorted(set(free["kernels"]))

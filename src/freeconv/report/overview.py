@@ -18,12 +18,12 @@ DIGEST_DIGITS = 12
 
 @dataclass(frozen=True)
 class Background:
-    """What no record of a cell says of the study.
+    """What no record of a run says of the study.
 
     Attributes:
         study: name of the study.
-        seed: from which the cells' own seeds follow.
-        seed_policy: `cell` (one seed per cell) or `paper` (seed 0 in every cell).
+        seed: from which the runs' own seeds follow.
+        seed_policy: `per_run` (one seed per run) or `zero` (seed 0 in every run).
         fold_count: folds of the cross-validation, of which not all need to have run.
         fold_method: how images are assigned to folds.
     """
@@ -41,9 +41,9 @@ class Records:
 
     Attributes:
         history: One row per epoch.
-        settings: One row per cell.
-        provenance: One row per cell.
-        comparison: A row a published number; empty where the paper has none of the data sets.
+        settings: One row per run.
+        provenance: One row per run.
+        comparison: One row per published number; empty where the paper has none of the data sets.
         conclusions: One row per (data set, criterion).
     """
 
@@ -81,7 +81,7 @@ def _size(history: pd.DataFrame, settings: pd.DataFrame) -> dict:
     trained = history[history["epoch"] >= 1]
     models = labels.ordered(settings["model"], labels.MODELS)
     return {
-        "cells": len(settings),
+        "runs": len(settings),
         "datasets": _titles(settings["dataset"]),
         "models": ", ".join(map(labels.model_title, models)),
         "folds": sorted(settings["fold"].unique().tolist()),
@@ -150,9 +150,9 @@ def _counts(numbers: pd.DataFrame) -> dict:
 
 
 def _grid(settings: pd.DataFrame) -> dict[str, str]:
-    """The conditions that were trained, as the cells have them."""
+    """The conditions that were trained, as the runs have them."""
     plain = settings[settings["vcp"] == 0]
-    absent = settings[settings["vcp"] > 0]
+    masked = settings[settings["vcp"] > 0]
     grid = {}
     own = set(plain["augmentation"]) - {UNAUGMENTED}
     for name in dict.fromkeys((*labels.AUGMENTATIONS, *sorted(own))):
@@ -160,9 +160,9 @@ def _grid(settings: pd.DataFrame) -> dict[str, str]:
         if len(levels):
             grid[f"Levels of {labels.augmentation_title(name).lower()}"] = _numbers(levels)
     grid["Without augmentation"] = "yes" if (plain["augmentation"] == UNAUGMENTED).any() else "no"
-    if len(absent):
-        grid["Share of absent connections"] = (
-            f"{_numbers(absent['vcp'])} (at translation {_numbers(absent['level'])})"
+    if len(masked):
+        grid["Share of masked connections"] = (
+            f"{_numbers(masked['vcp'])} (at translation {_numbers(masked['level'])})"
         )
     for key in PROTOCOL:
         grid[f"Protocol: {key}"] = " or ".join(sorted(settings[key].unique()))
@@ -183,19 +183,19 @@ def _networks(settings: pd.DataFrame) -> list[dict]:
 
 
 def _provenance(provenance: pd.DataFrame) -> dict:
-    """Versions, devices and data of the cells, each with the number of cells that share them."""
+    """Versions, devices and data of the runs, each with the number of runs that share them."""
     versions = provenance.groupby(list(SOFTWARE), dropna=False).size()
     devices = provenance.groupby(["device", "machine"], dropna=False).size()
     data = provenance.groupby(["dataset", "fold"])["data"].unique()
     return {
         "software": SOFTWARE,
         "versions": [
-            {"cells": cells, "versions": [DASH if pd.isna(v) else v for v in found]}
-            for found, cells in versions.items()
+            {"runs": runs, "versions": [DASH if pd.isna(v) else v for v in found]}
+            for found, runs in versions.items()
         ],
         "devices": [
-            {"device": device, "machine": machine, "cells": cells}
-            for (device, machine), cells in devices.items()
+            {"device": device, "machine": machine, "runs": runs}
+            for (device, machine), runs in devices.items()
         ],
         "data": [
             {

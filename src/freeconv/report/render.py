@@ -42,7 +42,7 @@ class TextTable:
             stand above one another as groups; Markdown and HTML join them in one line.
         columns: LaTeX column types, such as `lrp{5cm}`; `r` are flush right in Markdown, too.
         bold: Booleans of the same shape, which cells are bold (`None`: none is).
-        long: Whether it needs pages of its own in LaTeX, in landscape.
+        long: Whether it needs separate pages in LaTeX, in landscape.
     """
 
     name: str

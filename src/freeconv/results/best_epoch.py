@@ -1,4 +1,4 @@
-"""Which epoch of a cell is the best one, whose weights it ends with."""
+"""Which epoch of a run is the best one, whose weights it ends with."""
 
 import numpy as np
 
@@ -11,17 +11,17 @@ def finite_epochs(history):
     """The trained epochs whose losses are finite, in their order.
 
     Args:
-        history: `pandas.DataFrame` of one cell or more, by `HISTORY_SCHEMA`.
+        history: `pandas.DataFrame` of one run or more, by `HISTORY_SCHEMA`.
     """
     trained = history[history["epoch"] >= 1].sort_values("epoch")
     return trained[np.isfinite(trained[list(LOSSES)]).all(axis="columns")]
 
 
 def best_epoch(history):
-    """The epoch whose weights a cell ends with.
+    """The epoch whose weights a run ends with.
 
     Args:
-        history: `pandas.DataFrame` of one cell, by `HISTORY_SCHEMA`.
+        history: `pandas.DataFrame` of one run, by `HISTORY_SCHEMA`.
 
     Returns:
         Of the trained epochs with finite losses the one of highest validation accuracy, the

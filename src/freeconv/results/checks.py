@@ -4,7 +4,7 @@ import numpy as np
 
 from freeconv.errors import InputError
 from freeconv.results.best_epoch import best_epoch
-from freeconv.results.schemas import CELL_COLUMNS
+from freeconv.results.schemas import RUN_COLUMNS
 from freeconv.results.staleness import training_identity
 
 _AGAIN = "delete it and run again"
@@ -13,19 +13,19 @@ _PERTURBED = ("val_translation", "val_rotation", "val_noise", "val_edge_noise", 
 _ACCURACIES = ("accuracy", "val_accuracy", *_PERTURBED)
 
 
-def check_history(path, history, run):
-    """Check the history of one cell of a grid.
+def check_history(path, history, origin):
+    """Check the history of one run of a grid.
 
     Args:
         path: its file, for messages.
         history: `pandas.DataFrame` by `schemas.HISTORY_SCHEMA`.
-        run: what its file keeps beside the rows (`provenance.describe_run`).
+        origin: what its file keeps beside the rows (`provenance.describe_origin`).
 
     Raises:
-        InputError: if the file does not say where its rows come from, they are of another cell,
+        InputError: if the file does not say where its rows come from, they are of another run,
             epochs are missing, an accuracy is no share, or a loss is no finite number.
     """
-    _check_identity(path, history, run)
+    _check_identity(path, history, origin)
     epochs = history["epoch"].tolist()
     if len(epochs) < 2 or epochs != list(range(len(epochs))):
         raise InputError(
@@ -37,29 +37,29 @@ def check_history(path, history, run):
         raise InputError(
             f"{path}: training diverged, the loss of epoch {diverged.iloc[0]} is not a finite "
             "number; lower the learning_rate of its data set in the configuration, or take the "
-            "cell out of the study"
+            "run out of the study"
         )
     for name in _ACCURACIES:
         if not trained[name].between(0, 1).all():
             raise InputError(f"{path}: {name} must lie in [0, 1]; {_AGAIN}")
 
 
-def check_evaluation(path, evaluation, run, history, trained):
-    """Check the evaluation of one cell.
+def check_evaluation(path, evaluation, origin, history, trained):
+    """Check the evaluation of one run.
 
     Args:
         path: its file, for messages.
         evaluation: `pandas.DataFrame` by `schemas.EVALUATION_SCHEMA`.
-        run: what its file keeps beside the rows.
-        history: checked history of the cell.
+        origin: what its file keeps beside the rows.
+        history: checked history of the run.
         trained: what the file of the history keeps beside the rows.
 
     Raises:
-        InputError: if the rows are of another cell, another training or another epoch than the
+        InputError: if the rows are of another run, another training or another epoch than the
             best one, or count more images correct than there are.
     """
-    _check_identity(path, evaluation, run)
-    if run.get("training") != training_identity(trained):
+    _check_identity(path, evaluation, origin)
+    if origin.get("training") != training_identity(trained):
         raise InputError(f"{path}: evaluates another training than its history records; {_AGAIN}")
     best = best_epoch(history)
     if set(evaluation["epoch"]) != {best}:
@@ -71,42 +71,42 @@ def check_evaluation(path, evaluation, run, history, trained):
         raise InputError(f"{path}: counts more images correct than there are; {_AGAIN}")
 
 
-def check_mixture(runs):
-    """Check that cells may be joined: each is there once, on the same images, by the same code.
+def check_mixture(origins):
+    """Check that runs may be joined: each is there once, on the same images, by the same code.
 
     Args:
-        runs: mapping, path of a history -> what it keeps beside its rows.
+        origins: mapping, path of a history -> what it keeps beside its rows.
 
     Raises:
         InputError: naming two files that do not belong together.
     """
     first = {}
-    for path, run in runs.items():
-        settings = run["settings"]
-        cell = tuple(settings[name] for name in CELL_COLUMNS[:-1])
+    for path, origin in origins.items():
+        settings = origin["settings"]
+        run = tuple(settings[name] for name in RUN_COLUMNS[:-1])
         facts = {
-            ("cell", cell): path,
-            ("the images of fold", settings["dataset"], settings["fold"]): run["data"],
-            **{("the code of", module): digest for module, digest in run["code"].items()},
+            ("run", run): path,
+            ("the images of fold", settings["dataset"], settings["fold"]): origin["data"],
+            **{("the code of", module): digest for module, digest in origin["code"].items()},
         }
         for fact, value in facts.items():
             other, expected = first.setdefault(fact, (path, value))
             if expected == value:
                 continue
-            if fact[0] == "cell":
-                raise InputError(f"{path}: the same cell as {other}; leave one of them out")
+            if fact[0] == "run":
+                raise InputError(f"{path}: the same run as {other}; leave one of them out")
             name = " ".join(map(str, fact))
             raise InputError(
                 f"{path}: {name} changed since {other} was computed; they do not mix. "
-                "Run the study again, which trains the stale one anew"
+                "Run the study again, which retrains the stale one"
             )
 
 
-def _check_identity(path, rows, run):
-    settings = run.get("settings", {})
-    if not {"settings", "data", "code"} <= run.keys() or not set(CELL_COLUMNS) <= settings.keys():
+def _check_identity(path, rows, origin):
+    settings = origin.get("settings", {})
+    if not {"settings", "data", "code"} <= origin.keys() or not set(RUN_COLUMNS) <= settings.keys():
         raise InputError(f"{path}: does not say what it was computed from; {_AGAIN}")
-    for name in CELL_COLUMNS:
+    for name in RUN_COLUMNS:
         found = rows[name].unique().tolist()
         if found != [settings[name]]:
             raise InputError(

@@ -17,7 +17,7 @@ _NAME = "freeconv"
 
 # Component -> its entries, `module:name`, with the settings' backend for {backend}.
 _ENTRIES = {
-    "training": ("training/train:train_cell",),
+    "training": ("training/train:train_run",),
     "evaluation": ("training/evaluate:evaluate_model", "training/evaluate:sweep_conditions"),
     "networks": (
         "training/models:build_model",
@@ -62,11 +62,11 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def training_code(settings, extension=None):
-    """The code that the history of a cell is computed by.
+    """The code that the history of a run is computed by.
 
     Args:
-        settings: `settings.CellSettings`.
-        extension: path of the study's extension, if the cell's augmentation or network is of its
+        settings: `settings.RunSettings`.
+        extension: path of the study's extension, if the run's augmentation or network is of its
             making (`grid.Study.extension_for`), or None.
 
     Returns:
@@ -78,7 +78,7 @@ def training_code(settings, extension=None):
 
 
 def evaluation_code(settings, extension=None):
-    """The code that the evaluation of a cell's model is computed by, as `training_code`."""
+    """The code that the evaluation of a run's model is computed by, as `training_code`."""
     return _digests(("evaluation", "best_epoch"), settings, extension)
 
 
@@ -156,13 +156,17 @@ class _Module:
     def __init__(self, name):
         tree = ast.parse((_PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
         self.name, self.definitions, self.imports = name, {}, _imports(tree)
+        # What modules of this package are called here says nothing: they may move.
+        self._modules = {
+            name for name, meanings in self.imports.items() if all(map(_path, meanings))
+        }
         for node in _without_texts(tree).body:
             for defined in _defined_names(node):
                 self.definitions[defined] = node
 
     def canonical(self, name):
         """What of a definition's code counts, as nested tuples."""
-        return _as_tuples(self.definitions[name])
+        return _as_tuples(self.definitions[name], self._modules)
 
     def used_by(self, name):
         """What a definition uses: pairs of module and name here, and names of other packages."""
@@ -276,16 +280,18 @@ def _without_texts(node):
     return node
 
 
-def _as_tuples(node):
-    """A syntax tree as nested tuples, empty fields left out."""
+def _as_tuples(node, modules=frozenset()):
+    """A syntax tree as nested tuples; without empty fields, and without the names of `modules`."""
     if isinstance(node, list):
-        return tuple(map(_as_tuples, node))
+        return tuple(_as_tuples(item, modules) for item in node)
     if not isinstance(node, ast.AST):
         return node
+    if isinstance(node, ast.Name) and node.id in modules:
+        return ("module",)
     return (
         type(node).__name__,
         *(
-            (name, _as_tuples(value))
+            (name, _as_tuples(value, modules))
             for name, value in ast.iter_fields(node)
             if value is not None and value != []
         ),

@@ -1,6 +1,6 @@
 """How far a study is, and about how long it will still take.
 
-A study consists of jobs: of every cell a training, then an evaluation.
+A study consists of jobs: of every run a training, then an evaluation.
 """
 
 import csv
@@ -53,8 +53,8 @@ class TimeLeft(NamedTuple):
     unknown: dict[tuple[str, str, str], int]
 
 
-def word_of_cell(training, evaluation, is_running):
-    """What a cell is: `done`, `running`, `stale` or `missing`.
+def word_of_run(training, evaluation, is_running):
+    """What a run is: `done`, `running`, `stale` or `missing`.
 
     Args:
         training: `staleness.State` of its history.
@@ -101,7 +101,7 @@ def seconds_of_training(history, benchmark):
         history: file by `schemas.HISTORY_SCHEMA`; it knows the time of the epochs, also of those
             before an interruption.
         benchmark: file that Snakemake measured the job in; it knows the start of the job, too. It
-            is missing where a cell was trained elsewhere.
+            is missing where a run was trained elsewhere.
     """
     epochs = float(read_parquet(history, HISTORY_SCHEMA)["seconds"].sum())
     return max(epochs, seconds_of_job(benchmark) or 0.0)
@@ -132,16 +132,16 @@ def last_epoch(log):
 
 
 def describe_progress(words, left, at_a_time):
-    """A text that counts cells, and says how long the rest will take where that is known.
+    """A text that counts runs, and says how long the rest will take where that is known.
 
     Args:
-        words: the word of every cell, see `word_of_cell`.
+        words: the word of every run, see `word_of_run`.
         left: `TimeLeft`.
         at_a_time: how many jobs at a time it assumes.
     """
     counts = Counter(words)
-    cells = ", ".join(f"{counts[word]} {word}" for word in _WORDS)
-    lines = [f"{counts.total()} {'cell' if counts.total() == 1 else 'cells'}: {cells}"]
+    runs = ", ".join(f"{counts[word]} {word}" for word in _WORDS)
+    lines = [f"{counts.total()} {'run' if counts.total() == 1 else 'runs'}: {runs}"]
     if left.seconds is not None:
         jobs = "1 job" if at_a_time == 1 else f"{at_a_time} jobs"
         lines.append(f"about {format_duration(left.seconds)} left, with {jobs} at a time")

@@ -7,30 +7,30 @@ from importlib.metadata import version
 import pyarrow as pa
 
 from freeconv import __version__
-from freeconv.results.schemas import CELL_FIELDS
-from freeconv.study.settings import Cell
+from freeconv.results.schemas import RUN_FIELDS
+from freeconv.study.settings import Run
 
-# The packages whose version can change a cell's numbers: of all cells, and by backend.
+# The packages whose version can change a run's numbers: of all runs, and by backend.
 PACKAGES = ("keras", "numpy", "pandas", "pyarrow", "scipy")
 PACKAGES_OF = {"tensorflow": ("tensorflow",), "jax": ("jax", "jaxlib")}
 
-# Everything whose version is kept beside a result.
+# Everything whose version is stored beside a result.
 SOFTWARE = ("freeconv", "python", *PACKAGES, *PACKAGES_OF["tensorflow"], *PACKAGES_OF["jax"])
 
-# One row per cell: the digest of its data, where it was trained, and under which versions.
+# One row per run: the digest of its data, where it was trained, and under which versions.
 PROVENANCE_SCHEMA = pa.schema(
     [
-        *CELL_FIELDS[:7],
+        *RUN_FIELDS[:7],
         *((name, pa.string()) for name in ("data", "device", "machine", *SOFTWARE)),
     ]
 )
 
 
-def describe_run(settings, splits, device, code):
+def describe_origin(settings, splits, device, code):
     """What to keep beside a result.
 
     Args:
-        settings: `settings.CellSettings`, everything that was asked for; the backend among it.
+        settings: `settings.RunSettings`, everything that was asked for; the backend among it.
         splits: `folds.Splits` that were worked on.
         device: description of the device that computed it.
         code: digests of the modules that computed it (`fingerprints`).
@@ -52,17 +52,17 @@ def describe_run(settings, splits, device, code):
     }
 
 
-def flatten_run(run):
-    """What `describe_run` kept beside the result of a cell, as one row of a table.
+def flatten_origin(origin):
+    """What `describe_origin` kept beside the result of a run, as one row of a table.
 
     Args:
-        run: the mapping that `describe_run` returned, read back.
+        origin: the mapping that `describe_origin` returned, read back.
 
     Returns:
-        A mapping by `provenance.PROVENANCE_SCHEMA`: the cell and its seed, the digest of its data,
-        device and machine, and the version of each of `SOFTWARE` (None where none was kept).
+        A mapping by `provenance.PROVENANCE_SCHEMA`: the run and its seed, the digest of its data,
+        device and machine, and the version of each of `SOFTWARE` (None where none was stored).
     """
-    cell = {item.name: run["settings"][item.name] for item in dataclasses.fields(Cell)}
-    versions = {name: run["versions"].get(name) for name in SOFTWARE}
-    background = {name: run[name] for name in ("data", "device", "machine")}
-    return {**cell, "seed": run["settings"]["seed"], **background, **versions}
+    run = {item.name: origin["settings"][item.name] for item in dataclasses.fields(Run)}
+    versions = {name: origin["versions"].get(name) for name in SOFTWARE}
+    background = {name: origin[name] for name in ("data", "device", "machine")}
+    return {**run, "seed": origin["settings"]["seed"], **background, **versions}

@@ -7,9 +7,9 @@ import dataclasses
 
 import pyarrow as pa
 
-from freeconv.study.settings import CellSettings
+from freeconv.study.settings import RunSettings
 
-CELL_COLUMNS = ("dataset", "model", "augmentation", "level", "vcp", "fold", "seed")
+RUN_COLUMNS = ("dataset", "model", "augmentation", "level", "vcp", "fold", "seed")
 TRIAL_COLUMNS = ("dataset", "model", "layers", "learning_rate", "fold", "seed")
 
 # Measured on the training stream, on the clean validation fold, on its five
@@ -30,7 +30,7 @@ METRICS = (
     "cosine_4",
 )
 
-CELL_FIELDS = [
+RUN_FIELDS = [
     ("dataset", pa.string()),
     ("model", pa.string()),
     ("augmentation", pa.string()),
@@ -44,13 +44,13 @@ CELL_FIELDS = [
 # One row per epoch; epoch 0 is the untrained network, whose loss and accuracy on
 # the training stream are null.
 HISTORY_SCHEMA = pa.schema(
-    [*CELL_FIELDS, *((name, pa.float64()) for name in METRICS), ("seconds", pa.float64())]
+    [*RUN_FIELDS, *((name, pa.float64()) for name in METRICS), ("seconds", pa.float64())]
 )
 
 # One row per (perturbation, strength, true class): `correct` of `count` images.
 EVALUATION_SCHEMA = pa.schema(
     [
-        *CELL_FIELDS,
+        *RUN_FIELDS,
         ("perturbation", pa.string()),
         ("strength", pa.float64()),
         ("label", pa.int64()),
@@ -60,10 +60,10 @@ EVALUATION_SCHEMA = pa.schema(
 )
 
 
-# One row per cell: everything in the configuration that bears on its numbers.
+# One row per run: everything in the configuration that bears on its numbers.
 ARROW_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 SETTINGS_SCHEMA = pa.schema(
-    [(item.name, ARROW_TYPES[item.type]) for item in dataclasses.fields(CellSettings)]
+    [(item.name, ARROW_TYPES[item.type]) for item in dataclasses.fields(RunSettings)]
 )
 
 

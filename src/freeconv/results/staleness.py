@@ -1,4 +1,4 @@
-"""Whether a kept result is what would be computed today, and if not, why.
+"""Whether a stored result is what would be computed today, and if not, why.
 
 A result is stale when, and only when, something that can change its numbers is another than when
 it was computed: its settings, its images, the code. All of it is recorded in the result's own file.
@@ -31,8 +31,8 @@ def state_of_training(path, settings, data=None, extension=None):
 
     Args:
         path: the file, by `schemas.HISTORY_SCHEMA`.
-        settings: `settings.CellSettings` that its cell has today.
-        data: digest that the cell's images have today (`folds.Splits.digest`), or None where
+        settings: `settings.RunSettings` that its run has today.
+        data: digest that the run's images have today (`folds.Splits.digest`), or None where
             they are not at hand: then the recorded one is believed.
         extension: see `components.training_code`.
 
@@ -40,16 +40,20 @@ def state_of_training(path, settings, data=None, extension=None):
         `State`.
     """
     code = training_code(settings, extension)
-    return _state(path, HISTORY_SCHEMA, lambda run: _training_changes(run, settings, data, code))
+
+    def changes(origin):
+        return _training_changes(origin, settings, data, code)
+
+    return _state(path, HISTORY_SCHEMA, changes)
 
 
 def state_of_evaluation(path, history, settings, request, extension=None):
-    """The state of an evaluation whose cell has a valid history.
+    """The state of an evaluation whose run has a valid history.
 
     Args:
         path: the file, by `schemas.EVALUATION_SCHEMA`.
-        history: the file of the cell's history.
-        settings: `settings.CellSettings` that the cell has today.
+        history: the file of the run's history.
+        settings: `settings.RunSettings` that the run has today.
         request: `settings.EvaluationSettings` of today.
         extension: see `components.training_code`.
 
@@ -57,18 +61,18 @@ def state_of_evaluation(path, history, settings, request, extension=None):
         `State`.
     """
 
-    def changes(run):
+    def changes(origin):
         trained = read_header(history, HISTORY_SCHEMA)
-        yield from _differences("", run.get("training", {}), training_identity(trained))
-        yield from _differences("", run.get("evaluation", {}), vars(request))
-        yield from _code_changes(run.get("code", {}), evaluation_code(settings, extension))
+        yield from _differences("", origin.get("training", {}), training_identity(trained))
+        yield from _differences("", origin.get("evaluation", {}), vars(request))
+        yield from _code_changes(origin.get("code", {}), evaluation_code(settings, extension))
 
     return _state(path, EVALUATION_SCHEMA, changes)
 
 
-def training_identity(run):
+def training_identity(origin):
     """What decides the numbers of a history, of the mapping that is recorded in its file."""
-    return {name: run.get(name) for name in ("settings", "data", "code")}
+    return {name: origin.get(name) for name in ("settings", "data", "code")}
 
 
 def _state(path, schema, changes):
@@ -82,20 +86,20 @@ def _state(path, schema, changes):
     return State(STALE, reasons) if reasons else State(VALID)
 
 
-def _training_changes(run, settings, data, code):
+def _training_changes(origin, settings, data, code):
     without = _without_effect(settings)
     before, now = (
         {name: value for name, value in either.items() if name not in without}
-        for either in (run.get("settings", {}), vars(settings))
+        for either in (origin.get("settings", {}), vars(settings))
     )
     yield from _differences("", before, now)
-    if data is not None and run.get("data") != data:
+    if data is not None and origin.get("data") != data:
         yield "the images of its folds changed"
-    yield from _code_changes(run.get("code", {}), code)
+    yield from _code_changes(origin.get("code", {}), code)
 
 
 def _without_effect(settings):
-    """The names of settings that do not bear on such a cell: choices about layers it has not."""
+    """The names of settings that do not bear on such a run: choices about layers it has not."""
     names = [] if settings.vcp > 0 else ["vcp_kind"]
     return names if settings.kind == "fcn" else [*names, "glorot_fans"]
 

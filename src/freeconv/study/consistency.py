@@ -85,7 +85,7 @@ def _check_built(network, extension, vcp, variants):
     reason = f"{network} is built by a function of {extension.path}, which knows of no"
     remedy = "let that function return the sizes of its layers"
     if vcp:
-        raise InputError(f"vcp: {reason} absent connections; {remedy}, or set vcp to null")
+        raise InputError(f"vcp: {reason} masked connections; {remedy}, or set vcp to null")
     for name, choices in variants.items():
         if {"sharing", "glorot_fans"} & choices.keys():
             raise InputError(f"variants.{name}: {reason} variants; {remedy}, or remove the variant")

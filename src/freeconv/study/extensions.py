@@ -104,7 +104,7 @@ def network(name):
     returns a `keras.Model` of its own making: from images `(batch, *input_shape)` to class
     probabilities, float32 `(batch, classes)`; with `FreeConv2D` where `kind` is `fcn`, without
     where it is `cnn`. `layers` is the study's number of convolutions. Weights without a seed of
-    their own follow from the seed of the cell.
+    their own follow from the seed of the run.
 
     Args:
         name: text of lower-case letters, digits and underscores, as studies name it.

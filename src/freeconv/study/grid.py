@@ -1,7 +1,7 @@
-"""A study: the grid of cells that its configuration spans, and the settings of each.
+"""A study: the grid of runs that its configuration spans, and the settings of each.
 
-A cell is one training job, identified by (dataset, model, augmentation, level,
-vcp, fold). Level 0 of every augmentation is one and the same cell, whose
+A run is one training job, identified by (dataset, model, augmentation, level,
+vcp, fold). Level 0 of every augmentation is one and the same run, whose
 augmentation is `none`. A trial is a training job of the hyperparameter search,
 which stands beside the grid.
 """
@@ -15,12 +15,12 @@ from freeconv.study import extensions
 from freeconv.study.consistency import check_consistency, choices_of
 from freeconv.study.settings import (
     UNAUGMENTED,
-    Cell,
-    CellSettings,
     EvaluationSettings,
     Folds,
     NetworkSettings,
     Protocol,
+    Run,
+    RunSettings,
     Search,
     TrainingSettings,
     Trial,
@@ -36,8 +36,8 @@ class Study:
 
     Attributes:
         name: of the study, the folder of its results.
-        seed: from which every cell's seed follows.
-        seed_policy: `cell` (one seed per cell) or `paper` (seed 0 everywhere).
+        seed: from which every run's seed follows.
+        seed_policy: `per_run` (one seed per run) or `zero` (seed 0 everywhere).
         device: `auto`, `gpu` or `cpu`.
         gpu_shares: how many jobs share a GPU, 1 or more.
         backend: `tensorflow` or `jax`.
@@ -53,7 +53,7 @@ class Study:
         protocol: choices between paper and published code.
         validation: perturbation -> strength, measured after every epoch.
         evaluation: perturbation -> strengths, for the best epoch's model.
-        extension: augmentations and networks of the study's own, or None.
+        extension: the study's own augmentations and networks, or None.
     """
 
     name: str
@@ -108,12 +108,12 @@ class Study:
             extension=extension,
         )
 
-    def cells(self):
-        """Every cell of the grid, once: data set by data set, fold by fold.
+    def runs(self):
+        """Every run of the grid, once: data set by data set, fold by fold.
 
         Returns:
-            A list of `Cell`. Level 0 of all augmentations is one cell a model;
-            variable connection patterns add cells of free convolutions alone.
+            A list of `Run`. Level 0 of all augmentations is one run a model;
+            variable connection patterns add runs of free convolutions alone.
         """
         conditions = [
             (model, UNAUGMENTED if level == 0 else augmentation, level, 0.0)
@@ -129,7 +129,7 @@ class Study:
                 for probability in self.vcp.probabilities
             ]
         return [
-            Cell(dataset, *condition, fold)
+            Run(dataset, *condition, fold)
             for dataset in self.datasets
             for fold in self.folds.run
             for condition in dict.fromkeys(conditions)
@@ -143,14 +143,14 @@ class Study:
         """Whether the models differ in a choice: a key of `protocol`, or `sharing`."""
         return len({variant.choices[choice] for variant in self.models.values()}) > 1
 
-    def seed_of(self, cell):
-        """The seed of a cell, 0 to 2^31 - 1.
+    def seed_of(self, run):
+        """The seed of a run, 0 to 2^31 - 1.
 
-        It follows from the study's seed and the cell's identity alone, so that
-        adding cells to a study changes no other cell. With `seed_policy: paper`
-        it is 0 for every cell (paper, section A.3).
+        It follows from the study's seed and the run's identity alone, so that
+        adding runs to a study changes no other run. With `seed_policy: zero`
+        it is 0 for every run (paper, section A.3).
         """
-        identity = [cell.dataset, cell.model, cell.augmentation, cell.level, cell.vcp, cell.fold]
+        identity = [run.dataset, run.model, run.augmentation, run.level, run.vcp, run.fold]
         return self._seed(identity)
 
     def folds_of(self, dataset):
@@ -166,12 +166,12 @@ class Study:
             "source": self.sources[dataset],
         }
 
-    def settings_of(self, cell):
-        """The `CellSettings` of a cell."""
-        return self._settings(cell, self.seed_of(cell), self.datasets[cell.dataset])
+    def settings_of(self, run):
+        """The `RunSettings` of a run."""
+        return self._settings(run, self.seed_of(run), self.datasets[run.dataset])
 
     def evaluation_settings(self):
-        """The `EvaluationSettings` of every cell's model."""
+        """The `EvaluationSettings` of every run's model."""
         strengths = {kind: list(values) for kind, values in self.evaluation.items()}
         return EvaluationSettings(self.seed, strengths)
 
@@ -201,11 +201,11 @@ class Study:
         return self.extension.path if own & set(names) else None
 
     def extension_of_training(self, settings):
-        """The path of the extension, if a cell of these `CellSettings` is trained by it."""
+        """The path of the extension, if a run of these `RunSettings` is trained by it."""
         return self.extension_for(settings.augmentation, settings.network)
 
     def extension_of_evaluation(self, settings):
-        """The path of the extension, if a cell of these `CellSettings` is evaluated by it."""
+        """The path of the extension, if a run of these `RunSettings` is evaluated by it."""
         return self.extension_for(settings.network, *self.evaluation)
 
     def trials(self):
@@ -231,32 +231,32 @@ class Study:
         ]
 
     def settings_of_trial(self, trial):
-        """The `CellSettings` of a trial: of an unaugmented network with all its connections.
+        """The `RunSettings` of a trial: of an unaugmented network with all its connections.
 
         Its seed follows from the study's seed and the trial's identity, in the
-        same way as a cell's (see `seed_of`), and is another than that of any cell.
+        same way as a run's (see `seed_of`), and is another than that of any run.
         What the search does not say is as in the data set's own training.
         """
-        cell = Cell(trial.dataset, trial.model, UNAUGMENTED, 0.0, 0.0, trial.fold)
+        run = Run(trial.dataset, trial.model, UNAUGMENTED, 0.0, 0.0, trial.fold)
         training = replace(
             self.datasets[trial.dataset],
             layers=trial.layers,
             learning_rate=trial.learning_rate,
             **vars(self.search.datasets[trial.dataset]),
         )
-        return self._settings(cell, self._seed(["search", *vars(trial).values()]), training)
+        return self._settings(run, self._seed(["search", *vars(trial).values()]), training)
 
     def _seed(self, identity):
         """A seed of the study that an identity, a list of names and numbers, has to itself."""
-        if self.seed_policy == "paper":
+        if self.seed_policy == "zero":
             return 0
         digest = hashlib.sha256(json.dumps([self.seed, *identity]).encode()).digest()
         return int.from_bytes(digest[:4], "big") >> 1
 
-    def _settings(self, cell, seed, training):
-        folds, variant = self.folds_of(cell.dataset), self.models[cell.model]
-        return CellSettings(
-            **vars(cell),
+    def _settings(self, run, seed, training):
+        folds, variant = self.folds_of(run.dataset), self.models[run.model]
+        return RunSettings(
+            **vars(run),
             seed=seed,
             kind=variant.kind,
             sharing=variant.sharing,

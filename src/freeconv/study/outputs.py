@@ -99,7 +99,7 @@ class Table:
         metrics: Of tables of accuracies: the metrics shown, in the order of the columns.
         by_statistic: Whether there is one such table for every statistic of a summary.
         statistic: The statistic, once such a table is named.
-        per_dataset: Whether each data set has a table of its own, `<name>_<dataset>`, or one table
+        per_dataset: Whether each data set has a separate table, `<name>_<dataset>`, or one table
             shows all of them side by side.
         dataset: The data set, once such a table is named.
         on_request: Whether it is made only when asked for.
@@ -135,7 +135,7 @@ FIGURES = (
     Figure(
         name="free_convolution",
         function="diagrams.free_convolution",
-        title="A free convolution, and absent connections",
+        title="A free convolution, and masked connections",
         paper="Fig. 1",
         frame="networks",
         needs=Needs(model="fcn"),
@@ -215,7 +215,7 @@ FIGURES = (
     Figure(
         name="vcp_curves",
         function="paper_figures.vcp_curves",
-        title="Accuracy over epochs, by probability of absent connections",
+        title="Accuracy over epochs, by probability of masked connections",
         paper="Fig. C.1 (MNIST), Fig. C.2 (CIFAR-10)",
         frame="history",
         needs=Needs(model="fcn", vcp=True),
@@ -260,7 +260,7 @@ FIGURES = (
     Figure(
         name="vcp_kinds",
         function="variant_figures.by_vcp",
-        title="Accuracy against the probability of absent connections, by what is absent",
+        title="Accuracy against the probability of masked connections, by what is masked",
         paper="",
         frame="history",
         needs=Needs(varied="vcp", vcp=True),

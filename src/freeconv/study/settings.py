@@ -10,7 +10,7 @@ KINDS = ("cnn", "fcn")
 
 
 @dataclass(frozen=True)
-class Cell:
+class Run:
     """One training job of a study: what tells it from every other.
 
     Attributes:
@@ -20,7 +20,7 @@ class Cell:
         augmentation: `none`, `translation`, `rotation`, `noise`, `edge_noise`, or one of the
             study's extension.
         level: strength of the augmentation, 0 to 0.99; 0 exactly for `none`.
-        vcp: probability that a connection is absent, 0 to 0.99 (paper, section 4.2).
+        vcp: probability that a connection is masked, 0 to 0.99 (paper, section 4.2).
         fold: which fold is the validation part, from 0.
     """
 
@@ -33,8 +33,8 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class CellSettings(Cell):
-    """A cell and everything in the configuration that can change its numbers.
+class RunSettings(Run):
+    """A run and everything in the configuration that can change its numbers.
 
     Attributes:
         seed: seed of the initial weights, connection patterns, order of the
@@ -48,9 +48,9 @@ class CellSettings(Cell):
         batch_size: images a training step.
         epochs: at most this many.
         patience: epochs without a better validation accuracy before training stops.
-        glorot_fans: `published` or `per_location`, see `FreeConv2D`.
+        glorot_fans: `kernel_shape` or `per_location`, see `FreeConv2D`.
         vcp_kind: `kernel` (the paper) or `input` (the published code).
-        edge_noise: `paper` or `published`, see `augmentation.add_edge_noise`.
+        edge_noise: `text` or `code`, see `augmentation.add_edge_noise`.
         validation_batches: `all` images of the perturbed validation sets, or
             only `whole` batches of them, as the published code.
         validation_translation, validation_rotation, validation_noise, validation_edge_noise:
@@ -111,7 +111,7 @@ class NetworkSettings:
         layers: its convolutional layers that are used, from the input on.
         learning_rate: of Adam.
         backend: `tensorflow` or `jax`.
-        models: name -> `kind` and `sharing`, see `CellSettings`.
+        models: name -> `kind` and `sharing`, see `RunSettings`.
     """
 
     network: str
@@ -225,7 +225,7 @@ class Variant:
 
     Attributes:
         kind: `cnn` or `fcn`, the convolutions they have.
-        sharing: degree of weight sharing of free convolutions, see `CellSettings`.
+        sharing: degree of weight sharing of free convolutions, see `RunSettings`.
         protocol: the study's, but for what the variant has otherwise.
     """
 

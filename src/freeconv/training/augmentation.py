@@ -3,7 +3,7 @@
 Everything here takes and gives float32 images of shape `(batch, height, width, channels)`. The
 batch size may be unknown when the graph is traced, and `level` may be a Python number or a scalar
 tensor, so that one traced graph serves a whole sweep of strengths. `seed` is an integer or a
-`keras.random.SeedGenerator`: a generator draws anew at every call, an integer draws the same
+`keras.random.SeedGenerator`: a generator draws new numbers at every call, an integer draws the same
 numbers every time.
 
 Source: Ott et al. (2020), section 3 and appendix B (levels 0, 0.1, ..., 0.9, 0.99).
@@ -23,14 +23,14 @@ AUGMENTATIONS = ("none", "translation", "rotation", "noise", "edge_noise")
 PERTURBATIONS = ("clean", "translation", "rotation", "noise", "edge_noise", "quadrant_swap")
 """What validation images may undergo."""
 
-EDGE_NOISE_FORMS = ("paper", "published")
+EDGE_NOISE_FORMS = ("text", "code")
 """Edge noise as the paper's text has it, and as the published code has it."""
 
 EDGE_WIDTH = 5
 """Width in pixels of the border that edge noise falls on."""
 
 
-def augment(images, kind, level, seed, edge_noise="paper"):
+def augment(images, kind, level, seed, edge_noise="text"):
     """Augments or perturbs a batch of images, every image with its own random parameters.
 
     Args:
@@ -42,7 +42,7 @@ def augment(images, kind, level, seed, edge_noise="paper"):
             0.125). Noise and edge noise: standard deviation, in units of the pixel values. Not
             used by `"none"`, `"clean"` and `"quadrant_swap"`.
         seed: Integer or `keras.random.SeedGenerator`.
-        edge_noise: `"paper"` or `"published"`, see `add_edge_noise`.
+        edge_noise: `"text"` or `"code"`, see `add_edge_noise`.
 
     Input shape:
         `(batch, height, width, channels)`
@@ -249,14 +249,14 @@ def add_noise(images, level, seed):
     return images + _noise(images, level, seed)
 
 
-def add_edge_noise(images, level, seed, form="paper"):
+def add_edge_noise(images, level, seed, form="text"):
     """Adds normal noise at the edge of the images; the result is not clipped.
 
     Args:
         images: Float tensor of images.
         level: Standard deviation of the noise, in units of the pixel values.
         seed: Integer or `keras.random.SeedGenerator`.
-        form: `"paper"`: the border of `EDGE_WIDTH` pixels gets noise. `"published"`: what the
+        form: `"text"`: the border of `EDGE_WIDTH` pixels gets noise. `"code"`: what the
             published code does, which cuts the interior out of the axes (image, row) instead of
             (row, column): the top and bottom `EDGE_WIDTH` rows get noise over the whole width,
             and the first and last `EDGE_WIDTH` images of the batch get it everywhere.
@@ -276,9 +276,9 @@ def add_edge_noise(images, level, seed, form="paper"):
     """
     _, height, width, _ = _image_shape(images)
     rows = _interior(height)[None, :, None, None]
-    if form == "paper":
+    if form == "text":
         untouched = rows & _interior(width)[None, None, :, None]
-    elif form == "published":
+    elif form == "code":
         untouched = rows & _interior(ops.shape(images)[0])[:, None, None, None]
     else:
         raise ValueError(

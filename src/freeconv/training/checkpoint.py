@@ -1,4 +1,4 @@
-"""What an interrupted training goes on from: a file that is written now and then, and read once."""
+"""What an interrupted training resumes from: a file that is written now and then, and read once."""
 
 import json
 import logging
@@ -30,7 +30,7 @@ class Snapshot(NamedTuple):
 
 
 class Checkpoint:
-    """A file that a training goes on from after an interruption.
+    """A file that a training resumes from after an interruption.
 
     A NumPy archive (.npz) of arrays and one JSON text, without pickled objects. It is written whole
     or not at all; what cannot be read, or is of something else, is ignored.
@@ -40,7 +40,7 @@ class Checkpoint:
         identity: JSON-serialisable mapping of everything that the numbers follow from. A file with
             another one is ignored.
         seconds: at least this long lies between the start and the first file, and between two. 0:
-            a file an epoch.
+            one file per epoch.
     """
 
     def __init__(self, path, identity, seconds):
@@ -50,19 +50,19 @@ class Checkpoint:
         self._last = time.monotonic()
 
     def load(self):
-        """The `Snapshot` to go on from; None, and a line in the log, where there is none."""
+        """The `Snapshot` to resume from; None, and a line in the log, where there is none."""
         if not self._path.exists():
             return None
         try:
             identity, snapshot = _read(self._path)
         # NumPy, zipfile and json raise errors of all kinds where a file is damaged.
         except Exception as error:
-            log.warning("%s cannot be read (%s): training starts anew", self._path, error)
+            log.warning("%s cannot be read (%s): training starts over", self._path, error)
             return None
         others = _differences(identity, self._identity)
         if others:
             log.warning(
-                "%s is of another training (%s): training starts anew",
+                "%s is of another training (%s): training starts over",
                 self._path,
                 ", ".join(others),
             )
@@ -80,7 +80,7 @@ class Checkpoint:
             _write(self._path, self._identity, snapshot)
         except OSError as error:
             problem = error.strerror or error
-            log.warning("%s could not be written (%s): training goes on", self._path, problem)
+            log.warning("%s could not be written (%s): training continues", self._path, problem)
         self._last = time.monotonic()
 
     def remove(self):

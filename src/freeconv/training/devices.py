@@ -64,7 +64,7 @@ def plan_device(requested, backend, elsewhere="", *, probes=True):
         requested: `auto`, `gpu` or `cpu`, as of `use_device`.
         backend: `tensorflow` or `jax`.
         elsewhere: where jobs run if not on this machine, in words.
-        probes: whether to try, in a process of its own, if the backend can use the cards here.
+        probes: whether to try, in a separate process, if the backend can use the cards here.
 
     Returns:
         A description, such as `gpu (NVIDIA H100, 1 card)`.
@@ -231,7 +231,7 @@ def _use_jax(requested, threads, card, share):
         fraction = MEMORY_OF_SHARES * share.fraction
         os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{fraction:.4f}"
     # Where TensorFlow is installed, Keras would import it to save a model, for nothing but to look
-    # for objects of its types; without an entry here, that takes seconds of every cell.
+    # for objects of its types; without an entry here, that takes seconds of every run.
     sys.modules.setdefault("tensorflow", None)
     _import_keras("jax")
     import jax

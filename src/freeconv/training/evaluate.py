@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from freeconv.results.schemas import CELL_COLUMNS, EVALUATION_SCHEMA
+from freeconv.results.schemas import EVALUATION_SCHEMA, RUN_COLUMNS
 from freeconv.training.devices import require_backend
 from freeconv.training.engine import Condition, Evaluator, computing_in, on_device
 
@@ -25,12 +25,12 @@ def evaluate_model(settings, model, epoch, validation, conditions, seed):
     """Count how many images of each class a network gets right under each condition.
 
     Args:
-        settings: `settings.CellSettings` that the network was trained by.
+        settings: `settings.RunSettings` that the network was trained by.
         model: `keras.Model` with the weights of its best epoch.
         epoch: that epoch.
         validation: `folds.Split` of the validation fold.
         conditions: list of `engine.Condition`.
-        seed: of the perturbations. Cells that share it, the data and the batch
+        seed: of the perturbations. Runs that share it, the data and the batch
             size are measured on the very same images.
 
     Returns:
@@ -50,7 +50,7 @@ def evaluate_model(settings, model, epoch, validation, conditions, seed):
         predictions, _ = evaluator.measure(*on_device(*validation), np.random.SeedSequence(seed))
     labels = np.asarray(validation.labels)
     classes = np.unique(labels)
-    identity = {name: getattr(settings, name) for name in CELL_COLUMNS}
+    identity = {name: getattr(settings, name) for name in RUN_COLUMNS}
     records = [
         {
             **identity,

@@ -47,7 +47,7 @@ def perturbed_images(image, edge_noise):
 
     Args:
         image: Pixel values from 0 to 1.
-        edge_noise: `paper` or `published`, see `augmentation.add_edge_noise`.
+        edge_noise: `text` or `code`, see `augmentation.add_edge_noise`.
 
     Input shape:
         `(height, width, channels)`

@@ -33,7 +33,7 @@ def build_model(
     layers=None,
     vcp=0.0,
     vcp_kind="kernel",
-    glorot_fans="published",
+    glorot_fans="kernel_shape",
     seed=0,
     sharing=1,
 ):
@@ -50,11 +50,11 @@ def build_model(
         input_shape: `(rows, columns, channels)` of an image.
         classes: int, number of classes.
         layers: int, how many of the convolutions are used, from the input on; `None` for all.
-        vcp: float in [0, 1), the probability that a connection is absent (variable connection
+        vcp: float in [0, 1), the probability that a connection is masked (variable connection
             patterns, section 4.2 and Figs. C.1 and C.2); above 0 for `"fcn"` only.
-        vcp_kind: `"kernel"`, weights are absent, as the paper says, or `"input"`, inputs of the
-            free layers are absent, as in the published code.
-        glorot_fans: `"published"` or `"per_location"`, see `FreeConv2D`; without effect for
+        vcp_kind: `"kernel"`, weights are masked, as the paper says, or `"input"`, inputs of the
+            free layers are masked, as in the published code.
+        glorot_fans: `"kernel_shape"` or `"per_location"`, see `FreeConv2D`; without effect for
             `"cnn"`.
         seed: int >= 0, from which all initial weights and masks follow.
         sharing: degree of weight sharing of the free layers: 1 (none), the size of a tile of

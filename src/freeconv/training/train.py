@@ -1,4 +1,4 @@
-"""Trains one cell: epochs, early stopping, and a record of every epoch."""
+"""Trains one run: epochs, early stopping, and a record of every epoch."""
 
 import logging
 import math
@@ -12,7 +12,7 @@ import pandas as pd
 from freeconv.errors import InputError
 from freeconv.layers.filter_distances import filter_distances
 from freeconv.results.best_epoch import LOSSES
-from freeconv.results.schemas import CELL_COLUMNS, HISTORY_SCHEMA
+from freeconv.results.schemas import HISTORY_SCHEMA, RUN_COLUMNS
 from freeconv.study.settings import sharing_of
 from freeconv.training.checkpoint import Snapshot
 from freeconv.training.devices import require_backend
@@ -21,15 +21,15 @@ from freeconv.training.models import build_model, first_free_layer
 
 log = logging.getLogger(__name__)
 
-# Random numbers follow from the cell's seed, the stream and the epoch alone: what
+# Random numbers follow from the run's seed, the stream and the epoch alone: what
 # an epoch draws does not depend on how many numbers were drawn before it.
 TRAINING_STREAM, VALIDATION_STREAM = 0, 1
 
 RADII = (1, 4)  # of the filter distances (paper, Fig. 5)
 
 
-class TrainedCell(NamedTuple):
-    """What training a cell gives.
+class TrainedRun(NamedTuple):
+    """What training a run gives.
 
     Attributes:
         history: `pandas.DataFrame` by `schemas.HISTORY_SCHEMA`.
@@ -40,7 +40,7 @@ class TrainedCell(NamedTuple):
     model: keras.Model
 
 
-def train_cell(settings, splits, checkpoint=None):
+def train_run(settings, splits, checkpoint=None):
     """Train a network by the paper's protocol (sections 4 and A.3).
 
     Stops after `settings.epochs` epochs, or once `settings.patience` epochs in a
@@ -48,19 +48,19 @@ def train_cell(settings, splits, checkpoint=None):
     is not a number, which the history records.
 
     Args:
-        settings: `settings.CellSettings`.
-        splits: `folds.Splits` of the cell's fold.
+        settings: `settings.RunSettings`.
+        splits: `folds.Splits` of the run's fold.
         checkpoint: `checkpoint.Checkpoint` that is written meanwhile and, where there
-            is one of this cell, to resume from; or None. What an interrupted training
+            is one of this run, to resume from; or None. What an interrupted training
             goes on to is what it would have been, but for `seconds`.
 
     Returns:
-        `TrainedCell`. The best epoch is `best_epoch.best_epoch`.
+        `TrainedRun`. The best epoch is `best_epoch.best_epoch`.
 
     Raises:
         InputError: if there are fewer training images than a batch holds, the
             images are too small for the network, or Keras computes with another
-            backend than the cell's.
+            backend than the run's.
     """
     require_backend(settings.backend)
     count = len(splits.training.labels)
@@ -73,7 +73,7 @@ def train_cell(settings, splits, checkpoint=None):
         model = _build(settings, splits)
         log.info("%s: %s parameters", settings.model, f"{model.count_params():,}")
         records = _train(model, settings, splits, checkpoint)
-    return TrainedCell(_history(settings, records), model)
+    return TrainedRun(_history(settings, records), model)
 
 
 def _build(settings, splits):
@@ -162,7 +162,7 @@ class _Validator:
             batch_size=settings.batch_size,
             edge_noise=settings.edge_noise,
         )
-        # With variable connection patterns, filters differ by their absent weights already.
+        # With variable connection patterns, filters differ by their masked weights already.
         self._free_layer = first_free_layer(model) if settings.vcp == 0 else None
 
     def measure(self, epoch):
@@ -254,6 +254,6 @@ def _seed(settings, stream, epoch):
 
 def _history(settings, records):
     """The records as a data frame by `HISTORY_SCHEMA`; what was not measured is null."""
-    identity = {name: getattr(settings, name) for name in CELL_COLUMNS}
+    identity = {name: getattr(settings, name) for name in RUN_COLUMNS}
     frame = pd.DataFrame([{**identity, **record} for record in records])
     return frame.reindex(columns=HISTORY_SCHEMA.names)

@@ -46,7 +46,7 @@ def training_environment():
 
 def threads_of_a_job():
     """Threads of a training: one, unless the command line says otherwise."""
-    return int(workflow.resource_settings.overwrite_threads.get("train_cell", 1))
+    return int(workflow.resource_settings.overwrite_threads.get("train_run", 1))
 
 
 def jobs_at_a_time():

@@ -2,7 +2,7 @@
 
 
 def aggregated_files():
-    """The joined records of all cells, and what follows from them."""
+    """The joined records of all runs, and what follows from them."""
     return expand(
         "results/{study}/{frame}.parquet",
         study=STUDY.name,
@@ -54,12 +54,12 @@ def filter_pictures(wildcards):
     if not STUDY.keep_models:
         raise WorkflowError(
             f"keep_models: false, so study {STUDY.name} has no models whose filters could be drawn; "
-            "with keep_models: true, cells trained from then on have (those that are there would be "
+            "with keep_models: true, runs trained from then on have (those that are there would be "
             "trained again)"
         )
-    pattern = f"results/{{study}}/filters/{CELL}.png"
+    pattern = f"results/{{study}}/filters/{RUN}.png"
     free = STUDY.free_models()
-    return [named_after(cell, pattern) for cell in STUDY.cells() if cell.model in free]
+    return [named_after(run, pattern) for run in STUDY.runs() if run.model in free]
 
 
 def frame_of_figure(wildcards):
@@ -120,7 +120,7 @@ def subcategory_of_figure(wildcards):
 
 
 def overview_settings():
-    """What the overview says of the study and no record of a cell does."""
+    """What the overview says of the study and no record of a run does."""
     return json.dumps(
         {
             "study": STUDY.name,
@@ -142,7 +142,7 @@ def where_to_look():
         results
         / "tables": "the paper's tables; comparison and conclusions (CSV, Markdown, LaTeX, HTML)",
         results
-        / "history.parquet": "one row per epoch of all cells; evaluation and summary beside it",
+        / "history.parquet": "one row per epoch of all runs; evaluation and summary beside it",
         logs: "one log per job",
     }
     lines = [f"  {path}  {text}" for path, text in places.items() if path.exists()]

@@ -1,4 +1,4 @@
-# Which results of cells and trials are valid, and what Snakemake is told of the others.
+# Which results of runs and trials are valid, and what Snakemake is told of the others.
 #
 # A result's own file says what it was computed from: neither times of files nor Snakemake's notes of
 # earlier runs decide. Stale ones have one more input, newer than they are: the list of what is stale.
@@ -44,23 +44,23 @@ def fold_digests(dataset):
 
 
 @cache
-def state_of_cell(cell):
-    """The state of a cell's history."""
-    data = fold_digests(cell.dataset).get(str(cell.fold))
-    settings = STUDY.settings_of(cell)
+def state_of_run(run):
+    """The state of a run's history."""
+    data = fold_digests(run.dataset).get(str(run.fold))
+    settings = STUDY.settings_of(run)
     extension = STUDY.extension_of_training(settings)
-    return state_of_training(named_after(cell, HISTORY), settings, data, extension)
+    return state_of_training(named_after(run, HISTORY), settings, data, extension)
 
 
 @cache
-def state_of_cell_evaluation(cell):
-    """The state of the evaluation of a cell's model."""
-    trained = state_of_cell(cell)
+def state_of_run_evaluation(run):
+    """The state of the evaluation of a run's model."""
+    trained = state_of_run(run)
     if trained.word != VALID:
         return State(trained.word)
-    files = named_after(cell, EVALUATION), named_after(cell, HISTORY)
+    files = named_after(run, EVALUATION), named_after(run, HISTORY)
     request = STUDY.evaluation_settings()
-    settings = STUDY.settings_of(cell)
+    settings = STUDY.settings_of(run)
     extension = STUDY.extension_of_evaluation(settings)
     return state_of_evaluation(*files, settings, request, extension)
 
@@ -78,13 +78,12 @@ def state_of_trial(trial):
 
 @cache
 def states():
-    """File -> state of everything that cells and trials of the study leave."""
+    """File -> state of everything that runs and trials of the study leave."""
     trials = STUDY.trials() if STUDY.search else []
     return {
-        **{named_after(c, HISTORY): state_of_cell(c) for c in STUDY.cells()},
+        **{named_after(c, HISTORY): state_of_run(c) for c in STUDY.runs()},
         **{
-            named_after(c, EVALUATION): state_of_cell_evaluation(c)
-            for c in STUDY.cells()
+            named_after(c, EVALUATION): state_of_run_evaluation(c) for c in STUDY.runs()
         },
         **{named_after(t, TRIAL_HISTORY): state_of_trial(t) for t in trials},
     }
@@ -132,7 +131,7 @@ def inputs_by_state(state, wildcards):
     """Images and folds; and if the output is stale, what makes Snakemake run the job.
 
     To a valid output their age means nothing, and it goes without what is not at hand (in a clone):
-    to make that for some new cell would be to train the old ones, too.
+    to make that for some new run would be to train the old ones, too.
     """
     inputs = {
         "data": f"data/{wildcards.dataset}.npy",
@@ -150,11 +149,11 @@ def inputs_by_state(state, wildcards):
 
 
 def training_inputs(wildcards):
-    """What a cell is trained on; before it, networks of an extension are built once.
+    """What a run is trained on; before it, networks of an extension are built once.
 
     Only then is it known whether they take these images.
     """
-    state = state_of_cell(cell_of(wildcards))
+    state = state_of_run(run_of(wildcards))
     inputs = inputs_by_state(state, wildcards)
     if state.word != VALID and STUDY.extension_for(
         STUDY.datasets[wildcards.dataset].network
@@ -171,7 +170,7 @@ def trial_inputs(wildcards):
 
 def evaluation_inputs(wildcards):
     """What an evaluation is made of; a valid one needs no model, which may be gone."""
-    state = state_of_cell_evaluation(cell_of(wildcards))
+    state = state_of_run_evaluation(run_of(wildcards))
     # Written with the model, which alone decides.
     inputs = {"history": ancient(HISTORY.format(**wildcards))}
     if state.word != VALID or is_forced():

@@ -41,7 +41,7 @@ try:
     from freeconv.study import labels, outputs
     from freeconv.study.config import complete, expand_paths, merge, override, read_yaml
     from freeconv.study.grid import Study
-    from freeconv.study.settings import Cell, Trial, format_value
+    from freeconv.study.settings import Run, Trial, format_value
 except ModuleNotFoundError as error:
     raise WorkflowError(
         f"{sys.executable} lacks the package {error.name}; run .venv/bin/python -m snakemake, an "
@@ -49,17 +49,17 @@ except ModuleNotFoundError as error:
         f"'{ROOT}[tensorflow,workflow]'"
     ) from None
 
-# The folder of a cell; its wildcards are the identity of the cell.
-CELL = "{dataset}/{model}/{augmentation}-{level}/vcp-{vcp}/fold-{fold}"
+# The folder of a run; its wildcards are the identity of the run.
+RUN = "{dataset}/{model}/{augmentation}-{level}/vcp-{vcp}/fold-{fold}"
 
 # The same of a trial of the hyperparameter search.
 TRIAL = "{dataset}/{model}/layers-{layers}/rate-{learning_rate}/fold-{fold}"
 
 # Where folds and records lie.
 FOLDS = "results/{study}/folds/{dataset}.parquet"
-HISTORY = f"results/{{study}}/cells/{CELL}/history.parquet"
-EVALUATION = f"results/{{study}}/cells/{CELL}/evaluation.parquet"
-MODEL = f"results/{{study}}/cells/{CELL}/model.keras"
+HISTORY = f"results/{{study}}/runs/{RUN}/history.parquet"
+EVALUATION = f"results/{{study}}/runs/{RUN}/evaluation.parquet"
+MODEL = f"results/{{study}}/runs/{RUN}/model.keras"
 TRIAL_HISTORY = f"results/{{study}}/search/{TRIAL}/history.parquet"
 
 # For the report, for programs, to read, and for a paper.
@@ -109,21 +109,21 @@ def wildcard_patterns():
     }
 
 
-def cell_files(name):
-    """A file of every cell of the study; the folders of the cells by an empty name."""
-    pattern = f"results/{{study}}/cells/{CELL}/{name}"
-    return [named_after(cell, pattern) for cell in STUDY.cells()]
+def run_files(name):
+    """A file of every run of the study; the folders of the runs by an empty name."""
+    pattern = f"results/{{study}}/runs/{RUN}/{name}"
+    return [named_after(run, pattern) for run in STUDY.runs()]
 
 
 def named_after(job, pattern):
-    """The file that a cell or a trial has by a pattern of its wildcards."""
+    """The file that a run or a trial has by a pattern of its wildcards."""
     values = {key: format_value(value) for key, value in vars(job).items()}
     return pattern.format(study=STUDY.name, **values)
 
 
-def cell_of(wildcards):
-    """The cell that wildcards name."""
-    return Cell(
+def run_of(wildcards):
+    """The run that wildcards name."""
+    return Run(
         dataset=wildcards.dataset,
         model=wildcards.model,
         augmentation=wildcards.augmentation,

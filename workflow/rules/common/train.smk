@@ -1,12 +1,12 @@
 # What trainings and evaluations are given: settings as arguments, memory, checkpoints.
 #
-# Settings of cells and trials take the inputs as argument so that Snakemake does not compare them
+# Settings of runs and trials take the inputs as argument so that Snakemake does not compare them
 # with what it noted itself of an earlier run: `staleness.smk` compares them with the results' own words.
 
 
-def cell_settings(wildcards, input):
-    """The settings of a cell as an argument of the training script."""
-    return training_settings(STUDY.settings_of(cell_of(wildcards)))
+def run_settings(wildcards, input):
+    """The settings of a run as an argument of the training script."""
+    return training_settings(STUDY.settings_of(run_of(wildcards)))
 
 
 def trial_settings(wildcards, input):
@@ -22,7 +22,7 @@ def training_settings(settings):
 
 def evaluation_settings(wildcards, input):
     """What models are evaluated on, as an argument, with the extension that it needs."""
-    settings = STUDY.settings_of(cell_of(wildcards))
+    settings = STUDY.settings_of(run_of(wildcards))
     extension = extension_argument(STUDY.extension_of_evaluation(settings))
     request = as_json(STUDY.evaluation_settings())
     return f"--settings {shlex.quote(request)} {extension}"
@@ -53,7 +53,7 @@ def memory_of_a_job(wildcards, attempt):
 
 
 def checkpoint_of_a_job(wildcards, output):
-    """What a training goes on from after an interruption, beside its history.
+    """What a training resumes from after an interruption, beside its history.
 
     It is no output: those of a job that failed are deleted.
     """

@@ -45,7 +45,7 @@ def from_locally_connected(config, weights, input_shape):
             legacy layer centred otherwise than any convolution of Keras 3 (kernels of even size,
             and some strides above 1); and for constraints and regularizers of a weight that had
             other axes (kernels of implementations 2 and 3, biases of `"channels_first"`), except
-            `NonNeg`, `L1`, `L2` and `L1L2`, which treat each element alike.
+            `NonNeg`, `L1`, `L2` and `L1L2`, which treat each element in the same way.
 
     Example:
     >>> import numpy as np

@@ -86,7 +86,7 @@ class _Wiring(NamedTuple):
     Attributes:
         connected: bool, whether the legacy layer has that weight, too.
         inputs: int, the input that the weight reads, counted in the order of the data format.
-        outputs: int, the output that it adds to, counted alike.
+        outputs: int, the output that it adds to, counted in the same way.
     """
 
     connected: np.ndarray

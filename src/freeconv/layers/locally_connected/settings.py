@@ -285,7 +285,7 @@ def _check_settings(layer, config, path):
         raise _difference(path, "time_major", False, True)
     try:
         own = layer.get_config()
-    except NotImplementedError:  # an own class without one
+    except NotImplementedError:  # a separate class without one
         return
     for name, value in config.items():
         name = _RENAMED.get(name, name) if name not in own else name

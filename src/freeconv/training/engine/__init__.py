@@ -3,8 +3,8 @@
 Images stay where the network is, as uint8; shuffling, gathering, augmentation and the training
 step run inside one compiled epoch. There is a form in TensorFlow and one in JAX, chosen by the
 backend that Keras computes with; what they share, and what they promise, is in `engine.base`. Both
-train alike: from the same weights, on the same order of images, to rounding. Their random numbers
-differ, so that initial weights, orders and augmentations of a cell are other ones.
+train in the same way: from the same weights, on the same order of images, to rounding. Their random
+numbers differ, so that initial weights, orders and augmentations of a run are other ones.
 
 Raises:
     InputError: on import, where Keras has another backend.

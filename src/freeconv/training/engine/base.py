@@ -42,7 +42,7 @@ class BaseTrainer(ABC):
         augmentation: kind of `augmentation.augment`, drawn afresh for every
             image every time.
         level: strength of the augmentation.
-        edge_noise: form of the edge noise, `paper` or `published`.
+        edge_noise: form of the edge noise, `text` or `code`.
     """
 
     def __init__(self, model, *, learning_rate, batch_size, augmentation, level, edge_noise):
@@ -131,7 +131,7 @@ class BaseEvaluator(ABC):
         model: `keras.Model` of softmax outputs.
         conditions: sequence of `Condition`.
         batch_size: images a batch; a smaller last batch is measured too.
-        edge_noise: form of the edge noise, `paper` or `published`.
+        edge_noise: form of the edge noise, `text` or `code`.
     """
 
     def __init__(self, model, *, conditions, batch_size, edge_noise):
