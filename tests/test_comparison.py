@@ -218,7 +218,7 @@ def test_absent_connections_are_not_compared():
             "Table 1",
             "val_accuracy",
             {"glorot_fans": "per_location"},
-            "glorot_fans: per_location instead of published",
+            "glorot_fans: per_location instead of kernel_shape",
         ),
         (TRANSLATED, "Table 1", "val_accuracy", {"vcp_kind": "kernel"}, ""),
         (TRANSLATED, "Table 1", "val_accuracy", {"backend": "jax"}, ""),
@@ -284,7 +284,7 @@ def test_markdown():
     text = render("comparison", compared, "md")
     lines = text.splitlines()
     assert "differs (the difference is beyond the tolerance): 0;" in lines[0]
-    assert "not run (the study lacks this run): 197." in lines[0]
+    assert "not run (the study has no such run): 197." in lines[0]
     assert "edge_noise: code" in lines[0]
     assert "1: epochs: 1 instead of 250." in lines[0]
     rows = [[run.strip() for run in line.strip("|").split("|")] for line in lines[2:]]

@@ -40,7 +40,7 @@ def records(images):
 
 def test_every_kind_and_level_has_an_image(images):
     expected = {("clean", 0.0), ("quadrant_swap", 0.0)}
-    expected |= {(kind, level) for kind in labels.AUGMENTATIONS for level in LEVELS}
+    expected |= {(kind, level) for kind in labels.AUGMENTATION_TITLES for level in LEVELS}
     assert set(images) == expected
     assert {made.shape for made in images.values()} == {SHAPE}
 
@@ -113,7 +113,7 @@ def test_records_hold_what_a_screen_can_show(images, records):
     assert {0, 255} <= set(image_of(noisy.iloc[0]).flat)  # clipped, not wrapped around
 
 
-@pytest.mark.parametrize("augmentation", labels.AUGMENTATIONS)
+@pytest.mark.parametrize("augmentation", labels.AUGMENTATION_TITLES)
 def test_examples_show_level_0_first_and_all_levels(records, augmentation):
     figure = draw(f"{augmentation}_examples", records, "my_data")
     assert len(figure.axes) == 11

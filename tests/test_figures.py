@@ -40,7 +40,7 @@ def history(epochs=(4, 3), models=("cnn", "fcn"), levels=LEVELS, probabilities=P
 
 
 def evaluation(strengths=None):
-    strengths = strengths or dict.fromkeys(labels.AUGMENTATIONS, (0.1, 0.25))
+    strengths = strengths or dict.fromkeys(labels.AUGMENTATION_TITLES, (0.1, 0.25))
     sweep = [("clean", 0.0), ("quadrant_swap", 0.0)]
     sweep += [(kind, strength) for kind in strengths for strength in strengths[kind]]
     best = select(history(), epoch=1)
@@ -52,7 +52,7 @@ def evaluation(strengths=None):
 def examples():
     """An image of random pixels for every perturbation; of odd height and in colour."""
     sweep = [("clean", 0.0), ("quadrant_swap", 0.0)]
-    sweep += [(kind, level) for kind in labels.AUGMENTATIONS for level in (0.99, 0.1, 0.5)]
+    sweep += [(kind, level) for kind in labels.AUGMENTATION_TITLES for level in (0.99, 0.1, 0.5)]
     pixels = np.random.default_rng(2).integers(0, 256, (len(sweep), 5, 4, 3), np.uint8)
     rows = [("digits", *key, 5, 4, 3, p.tobytes()) for key, p in zip(sweep, pixels, strict=True)]
     return pd.DataFrame(rows, columns=EXAMPLES_SCHEMA.names)
@@ -186,7 +186,7 @@ def test_panels_show_their_metric_and_network():
 def test_vcp_panels_show_their_metric():
     frame = history()
     metrics = ["accuracy", "val_accuracy"]
-    metrics += [f"val_{kind}" for kind in labels.AUGMENTATIONS]
+    metrics += [f"val_{kind}" for kind in labels.AUGMENTATION_TITLES]
     figure = draw("vcp_curves", frame, "digits")
     for ax, metric in zip(figure.axes, metrics, strict=True):
         for line in ax.get_lines():
@@ -201,7 +201,7 @@ def test_six_panels_show_their_network_and_metric(model):
     figure = draw(f"six_panels_{model}_rotation", frame, "digits")
     assert figure.get_suptitle() == f"{model.upper()}, Digits"
     metrics = ["accuracy", "val_accuracy"]
-    metrics += [f"val_{kind}" for kind in labels.AUGMENTATIONS]
+    metrics += [f"val_{kind}" for kind in labels.AUGMENTATION_TITLES]
     for ax, metric in zip(figure.axes, metrics, strict=True):
         assert [line.get_label() for line in ax.get_lines()] == ["0", "0.5"]
         for line in ax.get_lines():

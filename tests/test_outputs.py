@@ -10,8 +10,6 @@ import jinja2
 import pytest
 from docutils.core import publish_doctree
 
-from freeconv.analysis.comparison import VERDICTS as COMPARISON_VERDICTS
-from freeconv.analysis.conclusions import VERDICTS as CONCLUSION_VERDICTS
 from freeconv.analysis.search import SEARCH_SCHEMA
 from freeconv.study import labels, outputs
 from freeconv.study.settings import VcpGrid
@@ -188,7 +186,7 @@ def test_caption_of_the_search_explains_its_columns():
 
 @pytest.mark.parametrize(
     ("name", "verdicts"),
-    [("comparison", COMPARISON_VERDICTS), ("conclusions", CONCLUSION_VERDICTS)],
+    [("comparison", labels.COMPARISON_VERDICTS), ("conclusions", labels.CONCLUSION_VERDICTS)],
 )
 def test_captions_of_findings_explain_every_verdict(name, verdicts):
     text = caption("table.rst", table=name)

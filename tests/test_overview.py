@@ -5,7 +5,8 @@ import dataclasses
 import pandas as pd
 import pytest
 from reading import Page
-from test_conclusions import cell, settings
+from test_conclusions import run as of_run
+from test_conclusions import settings
 
 from freeconv.analysis.comparison import compare
 from freeconv.analysis.conclusions import STATEMENTS, conclude
@@ -42,9 +43,9 @@ def records(*cells):
 @pytest.fixture
 def mnist():
     return records(
-        cell("cnn", accuracy=(1.0, 1.0), val_accuracy=(0.9, 0.9)),
-        cell("fcn", accuracy=(1.0, 1.0), val_accuracy=(0.9, 0.7), val_translation=(0.4, 0.4)),
-        cell("fcn", "edge_noise", 0.3, folds=(1,), val_accuracy=(0.8,)),
+        of_run("cnn", accuracy=(1.0, 1.0), val_accuracy=(0.9, 0.9)),
+        of_run("fcn", accuracy=(1.0, 1.0), val_accuracy=(0.9, 0.7), val_translation=(0.4, 0.4)),
+        of_run("fcn", "edge_noise", 0.3, folds=(1,), val_accuracy=(0.8,)),
     )
 
 
@@ -98,17 +99,17 @@ def test_numbers_are_counted_by_the_papers_tables(mnist):
 
 def test_data_that_the_paper_does_not_have():
     numbers = {"accuracy": (1.0, 1.0), "val_accuracy": (0.9, 0.9)}
-    alone = overview(records(cell("cnn", dataset="digits", **numbers)))
+    alone = overview(records(of_run("cnn", dataset="digits", **numbers)))
     assert "counts" not in alone.tables
     assert "The paper publishes no number of Digits: there is nothing" in alone.text
-    both = overview(records(cell("cnn", dataset="digits", **numbers), cell("cnn", **numbers)))
+    both = overview(records(of_run("cnn", dataset="digits", **numbers), of_run("cnn", **numbers)))
     assert "counts" in both.tables
     assert "The paper publishes no number of Digits: there is nothing" in both.text
     assert both.tables["verdicts"][0] == ["No.", "Conclusion", "Digits", "MNIST"]
 
 
 def test_departures_from_the_published_runs(mnist):
-    assert "edge_noise: text instead of published: 1 of 198 numbers" in overview(mnist).text
+    assert "edge_noise: text instead of code: 1 of 198 numbers" in overview(mnist).text
 
 
 def test_one_set_of_versions(mnist):
@@ -144,7 +145,7 @@ def test_text_is_escaped(mnist):
 
 def test_settings_that_matter(mnist):
     rows = dict(row for row in overview(mnist).tables[6])
-    assert rows["Seed"] == "7; every run's own follows from it"
+    assert rows["Seed"] == "7; that of each run follows from it"
     assert rows["Folds"] == "0, 1 of 5 (from 0), contiguous"
     assert rows["Levels of edge noise"] == "0.3"
     assert rows["Protocol: glorot_fans"] == "kernel_shape"
@@ -153,7 +154,7 @@ def test_settings_that_matter(mnist):
 
 
 def test_an_older_run_lacks_a_version():
-    row = settings(cell("cnn", val_accuracy=(0.9, 0.8))).iloc[0].to_dict()
+    row = settings(of_run("cnn", val_accuracy=(0.9, 0.8))).iloc[0].to_dict()
     run = run_of(row)
     del run["versions"]["scipy"]
     flat = flatten_origin(run)

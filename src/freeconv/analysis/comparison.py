@@ -53,14 +53,6 @@ PUBLISHED_FOLDS = 5
 PROBABILITY = 0.95
 """How often two runs of the same experiment agree."""
 
-VERDICTS = {
-    "agrees": "the difference is within the tolerance",
-    "differs": "the difference is beyond the tolerance",
-    "undecided": "one fold alone, whose spread is unknown",
-    "not run": "the study has no such run",
-}
-"""What a comparison may find."""
-
 PUBLISHED_TRAINING = {
     "mnist": {
         "network": "mnist",
@@ -112,7 +104,7 @@ def compare(history: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
 
         - `ours`: the pooled median of the same run, `difference`: `ours - published`;
         - `tolerance`: how large the difference may be by chance, see above; null with one fold;
-        - `verdict`: one of `VERDICTS`;
+        - `verdict`: one of `labels.COMPARISON_VERDICTS`;
         - `folds` and `epochs` behind ours, the epochs of all folds counted together;
         - `protocol`: which side ours took where the paper and its published code disagree;
         - `departures`: the settings of ours that differ from those behind the published number and
@@ -147,7 +139,7 @@ def _trained_with(published: pd.DataFrame) -> pd.Series:
 def _medians(history: pd.DataFrame) -> pd.DataFrame:
     """One row per (run, metric): the pooled median, and the spread of the medians of its folds."""
     trained = history[(history["epoch"] >= 1) & (history["vcp"] == 0)]
-    values = trained.melt([*_RUN, "fold"], list(labels.METRICS), "metric").dropna()
+    values = trained.melt([*_RUN, "fold"], list(labels.METRIC_TITLES), "metric").dropna()
     pooled = values.groupby([*_RUN, "metric"])["value"]
     by_fold = values.groupby([*_RUN, "metric", "fold"])["value"].median()
     folds = by_fold.groupby([*_RUN, "metric"])

@@ -54,14 +54,6 @@ CONCLUSIONS_SCHEMA = pa.schema(
 CONFIDENCE = 0.95
 """Confidence level of the intervals over folds."""
 
-VERDICTS = {
-    "reproduced": "the interval over folds is wholly on the paper's side of the threshold",
-    "not reproduced": "the interval is wholly on the other side",
-    "undecided": "the interval reaches across the threshold, or one fold alone has none",
-    "not covered": "the study lacks the runs",
-}
-"""What a criterion, or a conclusion, may come to."""
-
 
 def conclude(history: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
     """Judges the seven conclusions on every data set of a study.
@@ -78,7 +70,8 @@ def conclude(history: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
         - `folds` behind the value, and the `fewest_epochs` and `most_epochs` that networks of the
           data set were trained for;
         - `protocol`: which side ours took where the paper and its published code disagree;
-        - `verdict` of the criterion, one of `VERDICTS`, and `conclusion_verdict` of all criteria of
+        - `verdict` of the criterion, one of `labels.CONCLUSION_VERDICTS`, and
+          `conclusion_verdict` of all criteria of
           the conclusion together, see `together`.
     """
     rows = [

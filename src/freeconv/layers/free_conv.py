@@ -76,8 +76,8 @@ class FreeConv2D(BaseFreeConv):
             stored in their places has no effect on outputs, gradients and regularizers.
         glorot_fans: how initializers that scale with the fans (`keras.initializers.VarianceScaling`
             and its children: Glorot, He, LeCun) count them. `"kernel_shape"`: from the shape of the
-            kernel as stored, as in the published code, which makes both fans `tiles` times those
-            of the weights seen as a matrix: `fan_in = tiles * kernel_rows * kernel_columns * channels`,
+            kernel as stored, as in the published code. Both fans are then `tiles` times those of
+            the weights as a matrix: `fan_in = tiles * kernel_rows * kernel_columns * channels`,
             `fan_out = tiles * filters`. So initial weights grow with the degree of sharing; with
             `sharing="all"` they still differ from those of `keras.layers.Conv2D` in `fan_out`.
             `"per_location"`: as `keras.layers.Conv2D` does, `fan_in = kernel_rows * kernel_columns

@@ -70,7 +70,7 @@ def translation_curves(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
     """Draws accuracies over epochs by level of translation (Figs. 3 and 4)."""
     rows = _trained(levels_of(history, "translation"))
     figure, axes = panels(3, 2, height=180, sharex=True, sharey="row")
-    for row, (metric, title) in zip(axes, labels.METRICS.items(), strict=True):
+    for row, (metric, title) in zip(axes, labels.METRIC_TITLES.items(), strict=True):
         for ax, model in zip(row, ("fcn", "cnn"), strict=True):
             level_curves(ax, rows[rows["model"] == model], metric, "level")
         accuracy_axis(row[0], title)
@@ -102,7 +102,9 @@ def quadrant_swap(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
     (ax,) = axes.flat
     for model, look in MODEL_LOOKS.items():
         curve = mean_over_folds(rows[rows["model"] == model], "val_quadrant_swap")
-        draw_curve(ax, curve, labels.MODELS[model], **look | epoch_marker(curve, look["marker"]))
+        draw_curve(
+            ax, curve, labels.MODEL_TITLES[model], **look | epoch_marker(curve, look["marker"])
+        )
     say_if_empty(ax)
     accuracy_axis(ax, "Quadrant-swap accuracy")
     epoch_axis(axes[-1])
@@ -121,7 +123,7 @@ def augmentation_panels(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
     augmentation, model = entry.needs.augmentation, entry.needs.model
     rows = levels_of(history, augmentation)
     rows = rows[rows["model"] == model]
-    network, key_title = labels.MODELS[model], level_title(augmentation)
+    network, key_title = labels.MODEL_TITLES[model], level_title(augmentation)
     return _six_panels(rows, "level", augmentation, network, key_title)
 
 
@@ -156,12 +158,12 @@ def perturbation_strength(evaluation: pd.DataFrame, entry: outputs.Figure) -> Fi
         of_model = folds[folds["model"] == model]
         for ax, perturbation in zip(row, _STRENGTH_AXES, strict=True):
             _strength_curves(ax, of_model, perturbation, training)
-        row[0].set_ylabel(f"{labels.MODELS[model]} accuracy")
+        row[0].set_ylabel(f"{labels.MODEL_TITLES[model]} accuracy")
     for ax, (_, steps, label) in zip(axes[-1], _STRENGTH_AXES.values(), strict=True):
         ax.xaxis.set_major_locator(MaxNLocator(4, steps=steps))
         ax.set_xlabel(label)
     axes[0, 0].set_ylim(0, 1.03)
-    letter_panels(axes.flat, (labels.AUGMENTATIONS[kind] for kind in _STRENGTH_AXES))
+    letter_panels(axes.flat, (labels.AUGMENTATION_TITLES[kind] for kind in _STRENGTH_AXES))
     drawn = {line.get_label(): line for ax in axes.flat for line in ax.get_lines()}
     legend(figure, [drawn[t] for t in training.values() if t in drawn], "Trained with", below=True)
     return figure
@@ -170,19 +172,19 @@ def perturbation_strength(evaluation: pd.DataFrame, entry: outputs.Figure) -> Fi
 def published_numbers(comparison: pd.DataFrame, entry: outputs.Figure) -> Figure:
     """Draws our numbers against the published ones, and their differences."""
     figure, axes = panels(2, 3, height=115, sharex="col", height_ratios=(3, 2))
-    for column, (metric, title) in zip(axes.T, labels.METRICS.items(), strict=True):
+    for column, (metric, title) in zip(axes.T, labels.METRIC_TITLES.items(), strict=True):
         _ours_and_published(*column, comparison[comparison["metric"] == metric])
         column[1].set_xlabel(f"{title}, published")
     axes[0, 0].set_ylabel("Ours")
     axes[1, 0].set_ylabel("Ours minus published")
-    letter_panels(axes.flat, (title.split()[0] for title in labels.METRICS.values()))
+    letter_panels(axes.flat, (title.split()[0] for title in labels.METRIC_TITLES.values()))
     grey = {"color": "0.3", "marker": "D", "linestyle": "", "markerfacecoloralt": "white"}
     legend(
         figure,
         [
             *(
                 Line2D([], [], **MODEL_LOOKS[model] | {"linestyle": ""}, label=title)
-                for model, title in labels.MODELS.items()
+                for model, title in labels.MODEL_TITLES.items()
             ),
             *(
                 Line2D([], [], **grey, fillstyle=fill, label=verdict)
@@ -232,7 +234,7 @@ def _training_conditions(folds: pd.DataFrame) -> dict[tuple[str, float], str]:
         levels = sorted(set(folds.loc[folds["augmentation"] == augmentation, "level"]))
         if levels:
             level = levels[(len(levels) - 1) // 2]
-            title = labels.AUGMENTATIONS.get(augmentation, "No augmentation")
+            title = labels.AUGMENTATION_TITLES.get(augmentation, "No augmentation")
             conditions[augmentation, level] = f"{title} {level:g}" if level else title
     return conditions
 

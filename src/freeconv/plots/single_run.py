@@ -157,7 +157,7 @@ def draw_run(history):
             measured = _trained(history).dropna(subset=metric)
             look = _PICTURE_LOOKS[metric]
             marker = look["marker"] if len(measured) <= _FEW_EPOCHS else ""
-            title = labels.METRICS[metric]
+            title = labels.METRIC_TITLES[metric]
             ax.plot(measured["epoch"], measured[metric], label=title, **look | {"marker": marker})
         best = best_epoch(history)
         ax.axvline(best, color="0.5", linewidth=0.6, zorder=0)

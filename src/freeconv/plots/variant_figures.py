@@ -93,7 +93,7 @@ def distances(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
     augmentation = entry.needs.augmentation
     rows = levels_of(history, augmentation)
     measured = rows.dropna(subset="distance_1")
-    models = labels.ordered((measured if len(measured) else rows)["model"], labels.MODELS)
+    models = labels.ordered((measured if len(measured) else rows)["model"], labels.MODEL_TITLES)
     figure, axes = panels(2, len(models), height=120, sharex=True, sharey="row")
     for column, model in zip(axes.T, models, strict=True):
         for ax, radius in zip(column, (1, 4), strict=True):
@@ -144,7 +144,7 @@ def _side_by_side(rows: pd.DataFrame, by: str, metrics: dict[str, str], label: s
 
 def _looks(models: pd.Series) -> dict[str, dict]:
     """How each network is drawn: the paper's as everywhere."""
-    names = labels.ordered(models, labels.MODELS)
+    names = labels.ordered(models, labels.MODEL_TITLES)
     variants = [name for name in names if name not in MODEL_LOOKS]
     looks = {
         name: _VARIANT_LOOKS[position % len(_VARIANT_LOOKS)]

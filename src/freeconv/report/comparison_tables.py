@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from freeconv.analysis.comparison import VERDICTS as COMPARISON_VERDICTS
-from freeconv.analysis.conclusions import VERDICTS as CONCLUSION_VERDICTS
 from freeconv.report.render import (
     DASH,
     Document,
@@ -92,8 +90,8 @@ def _comparison_part(comparison: pd.DataFrame) -> TextTable:
         {
             "Table": comparison["table"].str.removeprefix("Table "),
             "Data set": comparison["dataset"].map(labels.dataset_title),
-            "Network": comparison["model"].map(labels.MODELS),
-            "Trained with": comparison["augmentation"].map(labels.AUGMENTATIONS),
+            "Network": comparison["model"].map(labels.MODEL_TITLES),
+            "Trained with": comparison["augmentation"].map(labels.AUGMENTATION_TITLES),
             "Level": comparison["level"].map("{:.2f}".format),
             "Accuracy": comparison["metric"].map(_short_metric),
             "Published": comparison["published"].map(number),
@@ -116,7 +114,7 @@ def _comparison_caption(comparison: pd.DataFrame, notes: dict[str, str]) -> str:
     counts = comparison["verdict"].value_counts()
     verdicts = "; ".join(
         f"{verdict} ({meaning}): {counts.get(verdict, 0)}"
-        for verdict, meaning in COMPARISON_VERDICTS.items()
+        for verdict, meaning in labels.COMPARISON_VERDICTS.items()
     )
     protocols = " or ".join(
         f"({text})" for text in sorted(comparison["protocol"].dropna().unique())
@@ -139,7 +137,9 @@ def _overview_part(conclusions: pd.DataFrame) -> TextTable:
     verdicts = verdicts[conclusions["dataset"].unique()]
     verdicts.columns = [labels.dataset_title(dataset) for dataset in verdicts]
     cells = verdicts.reset_index().rename(columns={"conclusion": "No.", "statement": "Conclusion"})
-    meanings = "; ".join(f"{name}: {meaning}" for name, meaning in CONCLUSION_VERDICTS.items())
+    meanings = "; ".join(
+        f"{name}: {meaning}" for name, meaning in labels.CONCLUSION_VERDICTS.items()
+    )
     caption = (
         "The conclusions of Ott et al. (2020) on this study's data. Of a criterion, "
         f"{meanings}. A conclusion is reproduced if all of its criteria are, and not reproduced if "
@@ -176,4 +176,4 @@ def _criteria_part(conclusions: pd.DataFrame) -> TextTable:
 
 
 def _short_metric(metric: str) -> str:
-    return labels.METRICS[metric].removesuffix(" accuracy")
+    return labels.METRIC_TITLES[metric].removesuffix(" accuracy")

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from freeconv.analysis.comparison import PROTOCOL
-from freeconv.analysis.comparison import VERDICTS as COMPARISON_VERDICTS
-from freeconv.analysis.conclusions import VERDICTS as CONCLUSION_VERDICTS
 from freeconv.report.render import DASH, interval, render_template, signed, whole_range
 from freeconv.results.provenance import SOFTWARE
 from freeconv.study import labels
@@ -71,15 +69,15 @@ def render_overview(background: Background, records: Records) -> str:
         grid=_grid(records.settings),
         networks=_networks(records.settings),
         provenance=_provenance(records.provenance),
-        conclusion_verdicts=CONCLUSION_VERDICTS,
-        comparison_verdicts=COMPARISON_VERDICTS,
+        conclusion_verdicts=labels.CONCLUSION_VERDICTS,
+        comparison_verdicts=labels.COMPARISON_VERDICTS,
     )
 
 
 def _size(history: pd.DataFrame, settings: pd.DataFrame) -> dict:
     """How much was trained; epoch 0 is the untrained network."""
     trained = history[history["epoch"] >= 1]
-    models = labels.ordered(settings["model"], labels.MODELS)
+    models = labels.ordered(settings["model"], labels.MODEL_TITLES)
     return {
         "runs": len(settings),
         "datasets": _titles(settings["dataset"]),
@@ -143,7 +141,9 @@ def _counts(numbers: pd.DataFrame) -> dict:
     counts = numbers["verdict"].value_counts()
     difference = numbers["difference"].abs().median()
     return {
-        "verdicts": {verdict: int(counts.get(verdict, 0)) for verdict in COMPARISON_VERDICTS},
+        "verdicts": {
+            verdict: int(counts.get(verdict, 0)) for verdict in labels.COMPARISON_VERDICTS
+        },
         "numbers": len(numbers),
         "difference": DASH if pd.isna(difference) else f"{difference:.4f}",
     }
@@ -155,7 +155,7 @@ def _grid(settings: pd.DataFrame) -> dict[str, str]:
     masked = settings[settings["vcp"] > 0]
     grid = {}
     own = set(plain["augmentation"]) - {UNAUGMENTED}
-    for name in dict.fromkeys((*labels.AUGMENTATIONS, *sorted(own))):
+    for name in dict.fromkeys((*labels.AUGMENTATION_TITLES, *sorted(own))):
         levels = plain.loc[plain["augmentation"] == name, "level"]
         if len(levels):
             grid[f"Levels of {labels.augmentation_title(name).lower()}"] = _numbers(levels)
@@ -166,7 +166,7 @@ def _grid(settings: pd.DataFrame) -> dict[str, str]:
         )
     for key in PROTOCOL:
         grid[f"Protocol: {key}"] = " or ".join(sorted(settings[key].unique()))
-    for name, title in labels.AUGMENTATIONS.items():
+    for name, title in labels.AUGMENTATION_TITLES.items():
         grid[f"Validated under {title.lower()}"] = _numbers(settings[f"validation_{name}"])
     for key in ("backend", "precision"):
         grid[key.capitalize()] = " or ".join(sorted(settings[key].unique()))

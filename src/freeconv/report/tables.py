@@ -99,9 +99,9 @@ def values_of(summary: pd.DataFrame, entry: Table) -> pd.DataFrame:
         )
     columns = pd.MultiIndex.from_product(
         [
-            labels.ordered(rows["dataset"], labels.DATASETS),
+            labels.ordered(rows["dataset"], labels.DATASET_TITLES),
             entry.metrics,
-            labels.ordered(rows["model"], labels.MODELS),
+            labels.ordered(rows["model"], labels.MODEL_TITLES),
         ],
         names=["dataset", "metric", "model"],
     )
@@ -173,9 +173,9 @@ def best(values: pd.DataFrame) -> pd.DataFrame:
 def _architecture_cells(networks: pd.DataFrame) -> pd.DataFrame:
     """The text of Table A.2: a column for the data set, and two for each network."""
     parts = []
-    for dataset in labels.ordered(networks["dataset"], labels.DATASETS):
+    for dataset in labels.ordered(networks["dataset"], labels.DATASET_TITLES):
         columns = {}
-        for model in labels.ordered(networks["model"], labels.MODELS):
+        for model in labels.ordered(networks["model"], labels.MODEL_TITLES):
             here = (networks["dataset"] == dataset) & (networks["model"] == model)
             title = labels.model_title(model)
             columns |= _network_cells(title, networks[here].to_dict("records"))
@@ -208,7 +208,7 @@ def _search_cells(records: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         }
     )
     bold = pd.DataFrame(False, cells.index, cells.columns)
-    for model in labels.ordered(records["model"], labels.MODELS):
+    for model in labels.ordered(records["model"], labels.MODEL_TITLES):
         trials = [by_trial.loc[(*setting, model)] for setting in settings.itertuples(index=False)]
         title = labels.model_title(model)
         cells[f"{title} accuracy"] = list(map(_trial_text, trials))
@@ -234,7 +234,7 @@ def _trial_text(trial: pd.Series) -> str:
 def _titles(values: pd.DataFrame, entry: Table) -> list[tuple[str, ...]]:
     """The head of each column; a table of one data set says which in its caption instead."""
     heads = [
-        (labels.dataset_title(dataset), labels.METRICS[metric], labels.model_title(model))
+        (labels.dataset_title(dataset), labels.METRIC_TITLES[metric], labels.model_title(model))
         for dataset, metric, model in values.columns
     ]
     return [head[1:] for head in heads] if entry.dataset else heads

@@ -82,7 +82,7 @@ def _describe(fault):
             expected = f"less than {allowed}"
         case "type":
             kinds = [allowed] if isinstance(allowed, str) else allowed
-            expected = " or ".join(_KINDS.get(kind, kind) for kind in kinds)
+            expected = " or ".join(_TYPE_NAMES.get(kind, kind) for kind in kinds)
             expected += _as_number(fault.instance, kinds)
         case "minItems" | "minProperties":
             expected = f"at least {allowed} of them"
@@ -97,7 +97,7 @@ def _describe(fault):
     return [f"{key}: {literal(fault.instance)} is not allowed; expected {expected}"]
 
 
-_KINDS = {
+_TYPE_NAMES = {
     "array": "a list",
     "boolean": "true or false",
     "integer": "a whole number",

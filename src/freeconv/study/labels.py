@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-DATASETS = {"mnist": "MNIST", "cifar10": "CIFAR-10", "digits": "Digits"}
+DATASET_TITLES = {"mnist": "MNIST", "cifar10": "CIFAR-10", "digits": "Digits"}
 """Titles of the known data sets, in the order in which tables show them."""
 
-MODELS = {"cnn": "CNN", "fcn": "FCN"}
+MODEL_TITLES = {"cnn": "CNN", "fcn": "FCN"}
 """Titles of the paper's networks, in the order of its tables."""
 
-AUGMENTATIONS = {
+AUGMENTATION_TITLES = {
     "translation": "Translation",
     "rotation": "Rotation",
     "noise": "Noise",
@@ -18,7 +18,7 @@ AUGMENTATIONS = {
 }
 """Titles of the training augmentations and of the perturbations of the validation fold."""
 
-METRICS = {
+METRIC_TITLES = {
     "accuracy": "Training accuracy",
     "val_accuracy": "Validation accuracy",
     "val_translation": "Translation accuracy",
@@ -32,10 +32,26 @@ STATISTICS = {
 }
 """The statistics of a summary; the first is the paper's "median"."""
 
+COMPARISON_VERDICTS = {
+    "agrees": "the difference is within the tolerance",
+    "differs": "the difference is beyond the tolerance",
+    "undecided": "one fold alone, whose spread is unknown",
+    "not run": "the study has no such run",
+}
+"""What the comparison of a number with the published one may find."""
+
+CONCLUSION_VERDICTS = {
+    "reproduced": "the interval over folds is wholly on the paper's side of the threshold",
+    "not reproduced": "the interval is wholly on the other side",
+    "undecided": "the interval reaches across the threshold, or one fold alone has none",
+    "not covered": "the study lacks the runs",
+}
+"""What a criterion, or a conclusion of the paper, may come to."""
+
 
 def augmentation_title(name: str) -> str:
     """Returns the title of an augmentation; one of an extension is called by its name."""
-    return AUGMENTATIONS.get(name, name.replace("_", " ").capitalize())
+    return AUGMENTATION_TITLES.get(name, name.replace("_", " ").capitalize())
 
 
 def model_title(name: str) -> str:
@@ -46,7 +62,7 @@ def model_title(name: str) -> str:
         ('FCN per location', 'Tiles 2')
     """
     first, *others = name.split("_")
-    return " ".join([MODELS.get(first, first.capitalize()), *others])
+    return " ".join([MODEL_TITLES.get(first, first.capitalize()), *others])
 
 
 def ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
@@ -57,4 +73,4 @@ def ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
 
 def dataset_title(dataset: str) -> str:
     """Returns the title of a data set; its name where it has none."""
-    return DATASETS.get(dataset, dataset)
+    return DATASET_TITLES.get(dataset, dataset)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from freeconv.errors import InputError
-from freeconv.study.labels import AUGMENTATIONS, MODELS, STATISTICS, augmentation_title
+from freeconv.study.labels import AUGMENTATION_TITLES, MODEL_TITLES, STATISTICS, augmentation_title
 
 if TYPE_CHECKING:
     from freeconv.study.grid import Study
@@ -124,7 +124,7 @@ def _six_panels(model: str, augmentation: str, title: str) -> Figure:
     return Figure(
         name=f"six_panels_{model}_{augmentation}",
         function="paper_figures.augmentation_panels",
-        title=f"Accuracy over epochs, {MODELS[model]} by level of {title.lower()}",
+        title=f"Accuracy over epochs, {MODEL_TITLES[model]} by level of {title.lower()}",
         paper="",
         frame="history",
         needs=Needs(model=model, augmentation=augmentation),
@@ -144,7 +144,7 @@ FIGURES = (
         Figure(
             name=f"{augmentation}_examples",
             function="diagrams.augmentation_examples",
-            title=f"Examples of {AUGMENTATIONS[augmentation].lower()}",
+            title=f"Examples of {AUGMENTATION_TITLES[augmentation].lower()}",
             paper=f"{number} (MNIST)",
             frame="examples",
             needs=Needs(augmentation=augmentation),
@@ -222,8 +222,8 @@ FIGURES = (
     ),
     *(
         _six_panels(model, augmentation, title)
-        for model in MODELS
-        for augmentation, title in AUGMENTATIONS.items()
+        for model in MODEL_TITLES
+        for augmentation, title in AUGMENTATION_TITLES.items()
     ),
     Figure(
         name="perturbation_strength",
@@ -347,7 +347,7 @@ FRAMES = ("history", "evaluation", "settings", "provenance", "summary")
 
 def own_augmentations(study: Study) -> list[str]:
     """Returns the augmentations of a study that its extension brings."""
-    return [name for name in study.augmentations if name not in AUGMENTATIONS]
+    return [name for name in study.augmentations if name not in AUGMENTATION_TITLES]
 
 
 def own_figures(augmentation: str) -> list[Figure]:
@@ -361,7 +361,7 @@ def own_figures(augmentation: str) -> list[Figure]:
         frame="examples",
         needs=Needs(augmentation=augmentation),
     )
-    return [examples, *(_six_panels(model, augmentation, title) for model in MODELS)]
+    return [examples, *(_six_panels(model, augmentation, title) for model in MODEL_TITLES)]
 
 
 def own_table(augmentation: str) -> Table:

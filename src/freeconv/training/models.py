@@ -8,6 +8,7 @@ from freeconv.layers import GLOROT_FANS, ConnectionMask, FreeConv2D
 from freeconv.layers.argument_validation import degree_of_sharing
 from freeconv.study.extensions import builds_model, own_network
 from freeconv.study.networks import NETWORKS, Convolution, Network, check_sizes, first_convolutions
+from freeconv.study.settings import KINDS
 
 __all__ = [
     "KINDS",
@@ -20,7 +21,6 @@ __all__ = [
     "load_model",
 ]
 
-KINDS = ("cnn", "fcn")
 VCP_KINDS = ("kernel", "input")
 
 
