@@ -1,4 +1,4 @@
-"""Measure, and write tables and a plot: `python -m benchmarks --help`."""
+"""Measure, and write tables: `python -m benchmarks --help`."""
 
 import argparse
 import logging
@@ -6,31 +6,11 @@ import os
 import sys
 from pathlib import Path
 
-from benchmarks import (
-    augmentation,
-    epochs,
-    fixed_costs,
-    floors,
-    grid,
-    layers,
-    machine,
-    processes,
-    report,
-)
-from benchmarks.comparisons import compare, comparisons
+from benchmarks import costs, epochs, layers, machine, report
 from benchmarks.harness import Options
 from freeconv.errors import InputError
 
-SUBJECTS = {
-    "floors": floors,
-    "layers": layers,
-    "epochs": epochs,
-    "augmentation": augmentation,
-    "fixed_costs": fixed_costs,
-    "grid": grid,
-}
-
-RESULTS = processes.ROOT / "results"
+SUBJECTS = {"layers": layers, "epochs": epochs, "costs": costs}
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +20,8 @@ def main():
     arguments = _parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     try:
-        subjects = _subjects(arguments.only)
         folder = arguments.output or _folder(arguments)
-        if not arguments.render:
-            _measure(subjects, folder, arguments)
+        _measure(_subjects(arguments.only), folder, arguments)
         text = report.render(folder)
         print(text)
         if arguments.docs:
@@ -55,16 +33,10 @@ def main():
 
 def _parser():
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few repetitions, under 3 minutes")
+    parser.add_argument("--quick", action="store_true", help="few repetitions, few minutes")
     parser.add_argument("--only", help=f"subjects, with commas: {', '.join(SUBJECTS)}")
     parser.add_argument(
         "--threads", type=int, default=machine.available_cores(), help="of everyone (default: all)"
-    )
-    parser.add_argument(
-        "--study",
-        type=Path,
-        help="configuration whose tables and figures are drawn, from results/<study>/ if they are "
-        "there, else made up (default: config/digits.yaml if they are, else config/config.yaml)",
     )
     parser.add_argument(
         "--output",
@@ -73,9 +45,6 @@ def _parser():
         "for quick or partial runs)",
     )
     parser.add_argument("--docs", type=Path, help="document that takes the tables, between marks")
-    parser.add_argument(
-        "--render", action="store_true", help="tables and plot of an earlier run, in --output"
-    )
     return parser
 
 
@@ -89,7 +58,7 @@ def _subjects(only):
 
 def _folder(arguments):
     whole = not (arguments.quick or arguments.only)
-    return RESULTS / ("benchmarks" if whole else "benchmarks-trial")
+    return machine.ROOT / "results" / ("benchmarks" if whole else "benchmarks-trial")
 
 
 def _measure(subjects, folder, arguments):
@@ -100,29 +69,17 @@ def _measure(subjects, folder, arguments):
         )
     # A benchmark of the processor, and of messages nobody reads.
     os.environ.update(CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="3")
-    logs = processes.ROOT / "logs"
+    logs = machine.ROOT / "logs"
     logs.mkdir(exist_ok=True)
-    options = Options(
-        threads=arguments.threads,
-        quick=arguments.quick,
-        study=_study(arguments.study),
-        log=logs / "benchmarks.log",
-    )
+    options = Options(arguments.threads, arguments.quick, logs / "benchmarks.log")
     options.log.write_text("")
-    measurements, about = [], machine.describe(options)
-    for done, subject in enumerate(subjects, start=1):
+    measurements, aims, about = [], [], machine.describe(options)
+    for subject in subjects:
         log.info("%s", subject)
         measurements += SUBJECTS[subject].measure(options)
+        aims += SUBJECTS[subject].aims(options)
         # After every subject: what is measured is not lost if a later one fails.
-        compared = compare(comparisons(subjects[:done], options), measurements)
-        report.write_records(folder, measurements, compared, about)
-
-
-def _study(path):
-    if path is not None:
-        return path.resolve()
-    name = "digits" if grid.is_cached("digits") else "config"
-    return processes.ROOT / f"config/{name}.yaml"
+        report.write_records(folder, measurements, report.compare(aims, measurements), about)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ import logging
 
 import numpy as np
 
-from benchmarks import stacks, synthetic
+from benchmarks import stacks
+from benchmarks.harness import Aim
 from benchmarks.peers import locally_connected, ours
 from benchmarks.workers import Contender, Workers, race_measurements
 
@@ -68,6 +69,17 @@ def measure(options):
     return rows
 
 
+def aims(options):
+    """What is aimed at, a list of `harness.Aim`."""
+    limits = dict(zip(CASES, (3.5, 2.0, 2.0), strict=True))
+    made = [
+        Aim(epoch_case(*case), f"{PUBLISHED} / ours", (PUBLISHED,), (OURS,), "at least", limit)
+        for case, limit in limits.items()
+    ]
+    words = "complete epoch / training alone"
+    return [*made, Aim(epoch_case("mnist", "fcn"), words, (COMPLETE,), (OURS,), "at most", 1.6)]
+
+
 def _share(network, options):
     """(steps, scale, note): what is measured, and what makes whole epochs of it."""
     whole = stacks.FILES[network] * 4 // 5 // stacks.BATCHES[network]
@@ -90,19 +102,19 @@ def build_epoch(network, kind, steps, complete):
     from freeconv.training.models import build_model
 
     batch = stacks.BATCHES[network]
-    model = build_model(kind, network, stacks.NETWORKS[network][0], synthetic.CLASSES)
+    model = build_model(kind, network, stacks.NETWORKS[network][0], stacks.CLASSES)
     trainer = Trainer(
         model,
         learning_rate=LEARNING_RATES[network],
         batch_size=batch,
         augmentation="translation",
         level=LEVEL,
-        edge_noise="paper",
+        edge_noise="text",
     )
     conditions = [Condition(*condition) for condition in VALIDATION]
-    evaluator = Evaluator(model, conditions=conditions, batch_size=batch, edge_noise="paper")
-    training = on_device(*synthetic.images(network, steps * batch))
-    validation = on_device(*synthetic.images(network, steps * batch // 4))
+    evaluator = Evaluator(model, conditions=conditions, batch_size=batch, edge_noise="text")
+    training = on_device(*stacks.images(network, steps * batch))
+    validation = on_device(*stacks.images(network, steps * batch // 4))
     seeds = map(np.random.SeedSequence, itertools.count())
 
     def epoch():
@@ -127,13 +139,13 @@ def build_published_epoch(network, kind, steps):
     optimizer = tf_keras.optimizers.Adam(LEARNING_RATES[network])
     model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"])
     batch = stacks.BATCHES[network]
-    pixels, labels = synthetic.images(network, steps * batch)
+    pixels, labels = stacks.images(network, steps * batch)
     generator = tf_keras.preprocessing.image.ImageDataGenerator(
         width_shift_range=LEVEL, height_shift_range=LEVEL
     )
     stream = generator.flow(
         pixels.astype(np.float32) / 255,
-        tf_keras.utils.to_categorical(labels, synthetic.CLASSES),
+        tf_keras.utils.to_categorical(labels, stacks.CLASSES),
         batch_size=batch,
     )
     return lambda: model.fit(stream, steps_per_epoch=steps, epochs=1, verbose=0)
@@ -160,6 +172,6 @@ def published_model(network, kind):
             ),
             layers.Flatten(),
             layers.Dense(1024, activation="relu"),
-            layers.Dense(synthetic.CLASSES, activation="softmax"),
+            layers.Dense(stacks.CLASSES, activation="softmax"),
         ]
     )

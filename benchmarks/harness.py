@@ -23,13 +23,11 @@ class Options:
     Attributes:
         threads: threads of computation, the same for every contender.
         quick: whether few repetitions, and shares of the longest tasks, will do.
-        study: configuration of the study whose tables and figures are drawn.
         log: file that takes what frameworks and jobs write to standard error.
     """
 
     threads: int
     quick: bool
-    study: Path
     log: Path
 
     def choose(self, full, quick):
@@ -62,6 +60,28 @@ class Measurement(NamedTuple):
     repetitions: int
     unit: str
     note: str = ""
+
+
+class Aim(NamedTuple):
+    """A ratio of two medians of a case, or a median by itself, and what is aimed at.
+
+    Attributes:
+        case: of the measurements.
+        words: what it says.
+        above: implementations, of which the least median counts.
+        below: those whose least median it is divided by; none for the median itself.
+        side: `at most` or `at least`.
+        limit: what is aimed at; None where nothing is.
+        metric: of the measurements.
+    """
+
+    case: str
+    words: str
+    above: tuple[str, ...]
+    below: tuple[str, ...] = ()
+    side: str = ""
+    limit: float | None = None
+    metric: str = "time"
 
 
 def interleave(contenders, rounds, sleep=time.sleep):

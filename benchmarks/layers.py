@@ -2,7 +2,8 @@
 
 import logging
 
-from benchmarks import floors, stacks
+from benchmarks import stacks
+from benchmarks.harness import Aim
 from benchmarks.peers import jax_local, locally_connected, ours, torch_unfold
 from benchmarks.workers import Contender, Workers, race_measurements
 
@@ -15,69 +16,68 @@ JAX = "JAX conv_general_dilated_local"
 TORCH = "PyTorch unfold + einsum"
 LOCALLY_CONNECTED = {
     (implementation, xla): f"LocallyConnected2D {implementation}" + (" with XLA" if xla else "")
-    for implementation in (1, 2, 3)
-    for xla in (False, True)
+    for implementation, xla in ((1, False), (1, True), (2, False), (3, False))
 }
 DEFAULT_PEER = LOCALLY_CONNECTED[1, False]
 
 QUICK_VARIANTS = ((1, False), (1, True))
 """Of `LOCALLY_CONNECTED`; the others take longest to get ready."""
 
-BATCHES = (1, 32, 256, 1024)
-
-
-def network_case(network, batch):
-    """Name of the case of all free layers of a network."""
-    return f"{network}, three layers, batch {batch}"
-
-
-def layer_case(network, number, padding, batch):
-    """Name of the case of a single layer of a network, from 1."""
-    return f"{network}, layer {number} alone, {padding}, batch {batch}"
-
-
-def single_layers(options):
-    """(network, number, padding) of the layers that are measured alone."""
-    return [
-        (network, number, padding)
-        for network in options.choose(tuple(stacks.NETWORKS), ("mnist",))
-        for number in (1, 2, 3)
-        for padding in options.choose(("valid", "same"), ("valid",))
-    ]
-
-
-def batch_sizes(options):
-    """(network, batch) of the networks that are measured at other batch sizes than their own."""
-    return [
-        (network, batch)
-        for network in options.choose(tuple(stacks.NETWORKS), ("mnist",))
-        for batch in options.choose(BATCHES, (1,))
-        if batch != stacks.BATCHES[network]
-    ]
+PRODUCT_SIZE = 2048
+"""Of the square matrices whose product tells what the machine does at its best."""
 
 
 def measure(options):
     """Milliseconds of a forward and backward pass."""
+    rounds = options.choose(10, 3)
     with Workers(options) as workers:
-        rows = _networks(options, workers)
+        rows = _networks(options, workers, rounds)
     with Workers(options) as workers:
         worker = workers.start(ours.set_up)
-        cases = [
-            (network_case(network, batch), stacks.network(network, batch))
-            for network, batch in batch_sizes(options)
-        ]
-        cases += [
-            (layer_case(*layer, batch), stacks.single_layer(*layer, batch))
-            for layer in single_layers(options)
-            for batch in [stacks.BATCHES[layer[0]]]
-        ]
-        for case, stack in cases:
-            rows += _race(case, stack, _own(worker, stack), options.choose(15, 3))
+        for case, stack in _own_cases(options).items():
+            rows += _race(case, stack, _own(worker, stack), rounds)
             workers.forget()
     return rows
 
 
-def _networks(options, workers):
+def aims(options):
+    """What is aimed at, a list of `harness.Aim`."""
+    made = []
+    for network, floor in {"mnist": 2.6, "cifar10": 2.1}.items():
+        case, peers = network_case(network), tuple(LOCALLY_CONNECTED.values())
+        made += [
+            Aim(case, "ours / floor", (OURS,), (FLOOR,), "at most", floor),
+            Aim(case, "ours / Conv2D", (OURS,), (CONV,), "at most", 1.0),
+            Aim(case, f"{DEFAULT_PEER} / ours", (DEFAULT_PEER,), (OURS,), "at least", 3.5),
+            Aim(case, "best LocallyConnected2D / ours", peers, (OURS,), "at least", 2.0),
+            Aim(case, "PyTorch / ours", (TORCH,), (OURS,), "at least", 3.0),
+            Aim(case, "JAX / ours", (JAX,), (OURS,), "at least", 4.0),
+        ]
+    return made + [
+        Aim(case, "ours / Conv2D", (OURS,), (CONV,), "at most", stack.aim)
+        for case, stack in _own_cases(options).items()
+    ]
+
+
+def network_case(network):
+    """Name of the case of all free layers of a network."""
+    return f"{network}, three layers, batch {stacks.BATCHES[network]}"
+
+
+def _own_cases(options):
+    """Case -> `stacks.Stack` of what is measured against Conv2D alone."""
+    cases = {}
+    for network in options.choose(tuple(stacks.NETWORKS), ("mnist",)):
+        for number in (1, 2, 3):
+            for padding in options.choose(("valid", "same"), ("valid",)):
+                stack = stacks.single_layer(network, number, padding, stacks.BATCHES[network])
+                cases[f"{network}, layer {number} alone, {padding}, batch {stack.batch}"] = stack
+    for name, stack in stacks.LARGE.items():
+        cases[name] = stack
+    return cases
+
+
+def _networks(options, workers, rounds):
     """The layers of both networks as they are trained, by everyone."""
     own, peer = workers.start(ours.set_up), workers.start(locally_connected.set_up)
     jax, torch = workers.start(jax_local.set_up), workers.start(torch_unfold.set_up)
@@ -92,7 +92,7 @@ def _networks(options, workers):
         ]
         contenders.append(Contender(JAX, jax, jax_local.build_step, (stack,)))
         contenders.append(Contender(TORCH, torch, torch_unfold.build_step, (stack,)))
-        rows += _race(network_case(network, batch), stack, contenders, options.choose(15, 3))
+        rows += _race(network_case(network), stack, contenders, rounds)
         workers.forget()
     return rows
 
@@ -101,17 +101,26 @@ def _own(worker, stack):
     return [
         Contender(OURS, worker, ours.build_step, (stack, "fcn"), required=True),
         Contender(CONV, worker, ours.build_step, (stack, "cnn"), required=True),
-        floors.product_contender(worker),
+        Contender(FLOOR, worker, ours.build_product, (PRODUCT_SIZE,), required=True),
     ]
 
 
 def _race(case, stack, contenders, rounds):
-    """Rows in milliseconds; the product's turns become the floor of the stack."""
+    """Rows in milliseconds; the turns of the product become the floor of the stack."""
     log.info("layers: %s", case)
     rows = race_measurements("layers", case, contenders, rounds, scale=1e3, unit="ms")
     return [
-        floors.floor_of(row, stack.product_flops(), FLOOR)
-        if row.implementation == floors.PRODUCT
-        else row
-        for row in rows
+        floor_of(row, stack.product_flops()) if row.implementation == FLOOR else row for row in rows
     ]
+
+
+def floor_of(product, flops):
+    """The row of the floor: the time of so many operations at the rate of the measured product."""
+    share = flops / (2 * PRODUCT_SIZE**3)
+    rate = flops / 1e6 / (share * product.median)
+    return product._replace(
+        median=share * product.median,
+        low=share * product.low,
+        high=share * product.high,
+        note=f"{flops / 1e9:.3g} GFLOP at the {rate:.0f} GFLOP/s of a {PRODUCT_SIZE}^3 product",
+    )

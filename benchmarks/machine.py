@@ -8,7 +8,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks.processes import ROOT
+ROOT = Path(__file__).parent.parent
 
 PACKAGES = ("tensorflow", "keras", "tf-keras", "jax", "torch", "numpy", "snakemake")
 

@@ -3,6 +3,7 @@
 Every framework gets the same numbers, as NumPy arrays, and none is imported here.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ NETWORKS = {
 
 BATCHES = {"mnist": 256, "cifar10": 128}
 """Images a training step (paper, section A.3)."""
+
+CLASSES = 10
 
 FILES = {"mnist": 70_000, "cifar10": 60_000}
 """Images of a data set, of which four fifths are trained on."""
@@ -31,6 +34,7 @@ class Layer(NamedTuple):
     filters: int
     stride: int
     padding: str
+    sharing: int | str = 1
 
     @property
     def output_grid(self):
@@ -39,6 +43,13 @@ class Layer(NamedTuple):
         if self.padding == "same":
             return tuple(-(-size // self.stride) for size in sizes)
         return tuple((size - self.kernel_size) // self.stride + 1 for size in sizes)
+
+    @property
+    def kernels(self):
+        """How many kernels it has: one per tile of positions."""
+        if self.sharing == "all":
+            return 1
+        return math.prod(-(-size // self.sharing) for size in self.output_grid)
 
     @property
     def patch(self):
@@ -51,35 +62,37 @@ class Stack:
     """Consecutive convolutions with bias and ReLU.
 
     Attributes:
-        network: name in `NETWORKS`.
+        network: name in `NETWORKS`; empty where the layer is of none.
         layers: tuple of `Layer`.
         batch: images.
         input_gradient: whether the gradient towards the input is computed too. The first layer
             of a network needs none.
+        aim: at most this many times as long as Conv2D.
     """
 
     network: str
     layers: tuple[Layer, ...]
     batch: int
     input_gradient: bool
+    aim: float | None = 1.3
 
     @property
     def is_network(self):
         """Whether these are all layers of the network."""
-        return len(self.layers) == len(NETWORKS[self.network][1])
+        return len(self.layers) > 1
 
     def weights(self):
-        """List of (kernel, bias): (positions, patch, filters) and (rows, columns, filters).
+        """List of (kernel, bias): (kernels, patch, filters) and (rows, columns, filters).
 
         Inputs of a patch are in the order (row, column, channel), as in `FreeConv2D`.
         """
         random = np.random.default_rng(0)
         weights = []
         for layer in self.layers:
-            positions = int(np.prod(layer.output_grid))
-            kernel = random.normal(0, layer.patch**-0.5, (positions, layer.patch, layer.filters))
-            bias = random.normal(0, 0.1, (*layer.output_grid, layer.filters))
-            weights.append((kernel.astype(np.float32), bias.astype(np.float32)))
+            kernel = random.standard_normal((layer.kernels, layer.patch, layer.filters), np.float32)
+            grid = layer.output_grid if layer.sharing == 1 else (layer.kernels, 1)
+            bias = 0.1 * random.standard_normal((*grid, layer.filters), np.float32)
+            weights.append((kernel * layer.patch**-0.5, bias))
         return weights
 
     def images(self):
@@ -124,3 +137,27 @@ def single_layer(name, number, padding, batch):
     """One convolution of a network, from 1; all but the first have a gradient towards the input."""
     layer = network(name, batch).layers[number - 1]._replace(padding=padding)
     return Stack(name, (layer,), batch, input_gradient=number > 1)
+
+
+def images(network, count):
+    """Random images of the size that a network takes, and labels.
+
+    Returns:
+        (images, labels): uint8 arrays (count, rows, columns, channels) and (count,).
+    """
+    shape, _ = NETWORKS[network]
+    pixels = np.random.default_rng(0).integers(0, 256, (count, *shape), np.uint8)
+    return pixels, (np.arange(count) % CLASSES).astype(np.uint8)
+
+
+def _large(size, channels, kernel_size, filters, batch, sharing=1):
+    layer = Layer(size, size, channels, kernel_size, filters, 1, "same", sharing)
+    return Stack("", (layer,), batch, channels > 3, aim=1.3 if sharing == 1 else 1.1)
+
+
+LARGE = {
+    "224 x 224 x 3 -> 64, 3 x 3, batch 8": _large(224, 3, 3, 64, 8),
+    "224 x 224 x 3 -> 16, 7 x 7, batch 4": _large(224, 3, 7, 16, 4),
+    "112 x 112 x 64 -> 64, 3 x 3, sharing all, batch 8": _large(112, 64, 3, 64, 8, "all"),
+}
+"""Layers on large images."""

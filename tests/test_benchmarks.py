@@ -1,19 +1,19 @@
 """That the benchmarks compare like with like, time fairly, and report what they measured."""
 
 import os
+import sys
 import time
 from functools import partial
 from importlib import import_module
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from benchmarks import epochs, layers, report, stacks, synthetic
-from benchmarks.__main__ import main
-from benchmarks.comparisons import Comparison, compare, comparisons
-from benchmarks.floors import floor_of
+from benchmarks import epochs, layers, report, stacks
+from benchmarks.__main__ import SUBJECTS, main
+from benchmarks.costs import run_process
 from benchmarks.harness import (
+    Aim,
     Options,
     calls_of_a_turn,
     interleave,
@@ -22,11 +22,8 @@ from benchmarks.harness import (
     take_turn,
 )
 from benchmarks.peers import jax_local, locally_connected, ours, torch_unfold
-from benchmarks.processes import Runner
 from benchmarks.workers import Contender, Worker, race
 from freeconv.errors import InputError
-from freeconv.results.schemas import EVALUATION_SCHEMA, HISTORY_SCHEMA
-from freeconv.study.grid import Study
 from freeconv.training.models import NETWORKS, build_model
 
 SMALL = stacks.Stack("mnist", (stacks.Layer(7, 6, 2, 3, 4, 2, "valid"),), 3, input_gradient=True)
@@ -119,9 +116,9 @@ def test_operations_of_the_products_are_counted_by_hand():
 
 
 def test_the_floor_is_the_share_of_the_product():
-    product = measurement("layers", "case", "2048^3 product", "time", [2.0, 4.0, 6.0], "ms")
-    floor = floor_of(product, 2048**3, "floor")
-    assert (floor.implementation, floor.low, floor.median, floor.high) == ("floor", 1.5, 2.0, 2.5)
+    product = measurement("layers", "case", layers.FLOOR, "time", [2.0, 4.0, 6.0], "ms")
+    floor = layers.floor_of(product, 2048**3)
+    assert (floor.low, floor.median, floor.high) == (1.5, 2.0, 2.5)
 
 
 def test_contenders_take_turns():
@@ -235,21 +232,22 @@ MEASUREMENTS = [
     ],
 )
 def test_comparisons_divide_medians(words, value, verdict):
-    (compared,) = compare([Comparison("layers", "case", "words", *words)], MEASUREMENTS)
-    assert (compared.value, compared.verdict) == (value, verdict)
-    assert compared.unit == ("ms" if words[1] == () else "")
+    ((case, _, found, unit, *_, judged),) = report.compare(
+        [Aim("case", "words", *words)], MEASUREMENTS
+    )
+    assert (case, found, judged) == ("case", value, verdict)
+    assert unit == ("ms" if words[1] == () else "")
 
 
-def test_comparisons_name_what_the_subjects_measure(root):
-    """Each implementation named by a comparison of layers is one that a race of layers has."""
-    options = Options(threads=1, quick=False, study=root / "config/config.yaml", log=None)
-    made = comparisons(["layers", "epochs", "augmentation", "fixed_costs", "grid"], options)
-    assert len({(c.subject, c.case, c.words) for c in made}) == len(made)
+def test_aims_name_what_the_subjects_measure():
+    """Each implementation named by an aim of layers is one that a race of layers has."""
+    options = Options(threads=1, quick=False, log=None)
+    made = [aim for subject in SUBJECTS.values() for aim in subject.aims(options)]
+    assert len({(aim.case, aim.words) for aim in made}) == len(made)
     known = {layers.OURS, layers.CONV, layers.FLOOR, layers.JAX, layers.TORCH}
     known |= set(layers.LOCALLY_CONNECTED.values())
-    named = {name for c in made if c.subject == "layers" for name in c.above + c.below}
+    named = {name for aim in layers.aims(options) for name in aim.above + aim.below}
     assert named == known
-    assert sum(c.limit is not None for c in made) == 12 + 12 + 4 + 2 + 1 + 3
 
 
 MACHINE = {
@@ -265,59 +263,17 @@ MACHINE = {
 }
 
 
-@pytest.fixture
-def rendered(tmp_path):
-    compared = compare(
-        [
-            Comparison(
-                "layers", "case", "ours / floor", (layers.OURS,), (layers.FLOOR,), "at most", 3
-            )
-        ],
-        MEASUREMENTS,
-    )
-    report.write_records(tmp_path, MEASUREMENTS, compared, MACHINE)
-    return tmp_path, report.render(tmp_path)
-
-
-def test_a_report_holds_machine_medians_and_verdicts(rendered):
-    folder, text = rendered
-    assert (folder / "benchmarks.md").read_text() == text
+def test_a_report_holds_machine_medians_and_verdicts(tmp_path):
+    aim = Aim("case", "ours / floor", (layers.OURS,), (layers.FLOOR,), "at most", 3)
+    report.write_records(tmp_path, MEASUREMENTS, report.compare([aim], MEASUREMENTS), MACHINE)
+    text = report.render(tmp_path)
+    assert (tmp_path / "benchmarks.md").read_text() == text
     assert "2020-02-02, commit abc; a quick run" in text
     assert "Abacus, 2 cores, 1 threads used" in text
-    runs = [[run.strip() for run in line.strip("|").split("|")] for line in text.splitlines()]
-    assert ["case", "ours / floor", "2", "at most 3", "met"] in runs
-    assert ["", "slow", "time", "40 ms", "40 to 40", "1", ""] in runs
-    assert ["", "absent", "time", "-", "", "0", "not installed (pip install absent)"] in runs
-    assert (folder / "benchmarks.png").read_bytes().startswith(b"\x89PNG")
-    assert "</svg>" in (folder / "benchmarks.svg").read_text()
-
-
-def test_the_plot_shows_multiples_of_ours():
-    others = [
-        measurement("layers", "without peers", layers.OURS, "time", [1.0], "ms"),
-        measurement("layers", "without peers", layers.CONV, "time", [1.0], "ms"),
-        measurement("epochs", "fcn", epochs.OURS, "time", [2.0], "s"),
-        measurement("epochs", "fcn", epochs.PUBLISHED, "time", [6.0], "s"),
-        measurement("epochs", "cnn", epochs.OURS, "time", [1.0], "s"),
-        measurement("epochs", "cnn", epochs.PUBLISHED, "time", [5.0], "s"),
-    ]
-    frame = pd.DataFrame(MEASUREMENTS + others, columns=report.MEASUREMENTS_SCHEMA.names)
-    drawn = {
-        ax.get_title(loc="left"): {
-            label.get_text(): bar.get_x() + bar.get_width()
-            for label, bar in zip(ax.get_yticklabels(), ax.patches, strict=True)
-        }
-        for ax in report.plot(frame).get_axes()
-    }
-    assert drawn == {
-        "case": {"slow": 4.0, "fast": 2.5, layers.OURS: 1.0, layers.FLOOR: 0.5},
-        "Training epochs": {
-            "fcn: compiled epoch": 1.0,
-            "fcn: as published": 3.0,
-            "cnn: compiled epoch": 1.0,
-            "cnn: as published": 5.0,
-        },
-    }
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    assert ["case", "ours / floor", "2", "at most 3", "met"] in rows
+    assert ["", "slow", "time", "40 ms", "40 to 40", "1", ""] in rows
+    assert ["", "absent", "time", "-", "", "0", "not installed (pip install absent)"] in rows
 
 
 def test_tables_replace_those_of_an_earlier_run_in_a_document(tmp_path):
@@ -344,7 +300,6 @@ def test_the_document_has_a_place_for_the_tables(root):
     [
         (["--only", "layers,speed"], "--only: no subject 'speed'"),
         (["--threads", "0"], "--threads: 0 is not allowed"),
-        (["--render", "--output", "nowhere"], "nowhere: no measurements.parquet there"),
     ],
 )
 def test_wrong_arguments_are_refused(monkeypatch, capsys, arguments, words):
@@ -354,33 +309,22 @@ def test_wrong_arguments_are_refused(monkeypatch, capsys, arguments, words):
     assert words in str(error.value)
 
 
-def test_the_memory_of_a_script_is_its_own(tmp_path):
+def test_the_cost_of_a_process_is_its_own(tmp_path):
     script = tmp_path / "hungry.py"
-    script.write_text("held = bytearray(80 * 2**20)\nheld = bytearray(8)")
-    (tmp_path / "run").mkdir()
-    runner = Runner(tmp_path / "run", tmp_path / "log")
-    for _ in range(2):
-        runner.python(script)
-    peaks = runner.peak_memory()
-    assert peaks.keys() == {"hungry.py"}
-    assert len(peaks["hungry.py"]) == 2
-    assert all(80 * 2**20 < peak < 140 * 2**20 for peak in peaks["hungry.py"])
-    assert runner.peak_memory() == {}
-    with pytest.raises(RuntimeError, match="no such thing"):
-        runner.python("-c", "raise SystemExit('no such thing')")
+    script.write_text("held = bytearray(80 * 2**20)\nsum(range(10**7))\nprint('no such thing')")
+    usage = run_process([sys.executable, script], tmp_path, tmp_path / "log")
+    assert 80 < usage.memory < 140
+    assert usage.processor_seconds > 0.05
+    assert (tmp_path / "log").read_text() == "no such thing\n"
+    script.write_text("raise SystemExit('another thing')")
+    with pytest.raises(RuntimeError, match="failed:\nanother thing"):
+        run_process([sys.executable, script], tmp_path, tmp_path / "log")
 
 
-def test_made_up_records_are_those_of_a_study(read_config):
-    study = Study.from_config(read_config("config/config.yaml"))
-    run = next(c for c in study.runs() if c.model == "cnn")
-    settings = study.settings_of(run)
-    history = synthetic.history(settings)
-    assert history.columns.tolist() == HISTORY_SCHEMA.names
-    assert history["epoch"].tolist() == list(range(settings.epochs + 1))
-    assert history["distance_1"].isna().all()
-    assert history["accuracy"].isna().sum() == 1
-    evaluation = synthetic.evaluation(settings, 3, study.evaluation)
-    assert evaluation.columns.tolist() == EVALUATION_SCHEMA.names
-    # Clean, quadrant swap and 29 strengths of ten classes.
-    assert len(evaluation) == 31 * 10
-    assert (evaluation["correct"] <= evaluation["count"]).all()
+def test_a_stack_says_how_many_kernels_it_has():
+    for sharing, kernels in ((1, 36), (2, 9), (4, 4), ("all", 1)):
+        layer = stacks.Layer(6, 6, 2, 3, 4, 1, "same", sharing)
+        stack = stacks.Stack("", (layer,), 2, input_gradient=True)
+        assert layer.kernels == kernels
+        features = ours.KerasStack(stack, "fcn").features()
+        assert features.shape == (2, 36 * 4)

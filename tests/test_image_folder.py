@@ -205,11 +205,11 @@ def make_link_up(path):
     [
         ("c", make_folder, "c: an empty folder; put .* or remove it"),
         ("c", make_lost_link, "c: a broken link; fix it, or remove it"),
-        ("c", make_loop, "c: a link that leads nowhere"),
+        ("c", make_loop, "c: a broken link"),
         ("c", make_link_up, "c/my images: a folder in the folder of a class"),
         ("b/2.png", make_folder, r"b/2\.png: a folder in the folder of a class"),
         ("b/2.png", make_lost_link, r"b/2\.png: a broken link; fix it, or remove it"),
-        ("b/2.png", make_loop, r"b/2\.png: a link that leads nowhere"),
+        ("b/2.png", make_loop, r"b/2\.png: a broken link"),
         ("b/2.png", make_link_up, r"b/2\.png: a folder in the folder of a class"),
     ],
 )

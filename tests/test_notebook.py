@@ -17,24 +17,24 @@ QUESTION = "print({key: (c['mean'].tolist(), c['low'].tolist()) for key, c in cu
 def executed():
     """The notebook with its outputs, and behind it those of a question."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    notebook.runs.append(nbformat.v4.new_code_run(QUESTION))
+    notebook.cells.append(nbformat.v4.new_code_cell(QUESTION))
     where = {"metadata": {"path": str(NOTEBOOK.parent)}}
     return NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where).execute()
 
 
 def test_it_is_kept_without_outputs():
-    code = [run for run in nbformat.read(NOTEBOOK, 4).runs if run.run_type == "code"]
+    code = [cell for cell in nbformat.read(NOTEBOOK, 4).cells if cell.cell_type == "code"]
     assert code
-    assert not any(run.outputs or run.execution_count for run in code)
+    assert not any(cell.outputs or cell.execution_count for cell in code)
 
 
 def test_it_draws_two_figures(executed):
-    outputs = [output for run in executed.runs for output in run.get("outputs", [])]
+    outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 2
 
 
 def test_its_curves_are_those_of_the_kept_runs(executed):
-    curves = ast.literal_eval(executed.runs[-1].outputs[0].text)
+    curves = ast.literal_eval(executed.cells[-1].outputs[0].text)
     assert sorted(curves) == [(m, v) for m in ("cnn", "fcn") for v in (0.0, 0.1, 0.3, 0.5)]
     for (model, level), (mean, low) in curves.items():
         name = f"translation-{level:g}" if level else "none-0"

@@ -225,9 +225,9 @@ def test_absent_weights_of_a_tile_stay_zero():
 @pytest.mark.parametrize(
     ("glorot_fans", "sharing", "fans"),
     [
-        ("published", 1, 9 * (36 + 16)),
-        ("published", 2, 4 * (36 + 16)),
-        ("published", "all", 36 + 16),
+        ("kernel_shape", 1, 9 * (36 + 16)),
+        ("kernel_shape", 2, 4 * (36 + 16)),
+        ("kernel_shape", "all", 36 + 16),
         ("per_location", 1, 36 + 9 * 16),
         ("per_location", 2, 36 + 9 * 16),
         ("per_location", "all", 36 + 9 * 16),

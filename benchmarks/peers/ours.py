@@ -73,15 +73,10 @@ def _model(stack, kind):
         model = keras.Model(whole.inputs, whole.get_layer("hidden").input)
     else:
         (layer,) = stack.layers
-        layers = [
-            {"fcn": FreeConv2D, "cnn": keras.layers.Conv2D}[kind](
-                layer.filters,
-                layer.kernel_size,
-                strides=layer.stride,
-                padding=layer.padding,
-                activation="relu",
-            )
-        ]
+        convolution = {"fcn": FreeConv2D, "cnn": keras.layers.Conv2D}[kind]
+        free = {"sharing": layer.sharing} if kind == "fcn" else {}
+        settings = {"strides": layer.stride, "padding": layer.padding, "activation": "relu", **free}
+        layers = [convolution(layer.filters, layer.kernel_size, **settings)]
         model = keras.Sequential(
             [keras.Input((layer.rows, layer.columns, layer.channels)), *layers]
         )
@@ -91,5 +86,5 @@ def _model(stack, kind):
             kernel = kernel[0].reshape(size, size, sizes.channels, sizes.filters)
             bias = bias[0, 0]
         built.kernel.assign(kernel)
-        built.bias.assign(bias)
+        built.bias.assign(bias.reshape(built.bias.shape))
     return model
