@@ -37,8 +37,12 @@ NOT_OF_OTHERS = {
 
 
 def imports(path, everywhere=True):
-    """What a module imports, as dotted names; at its top level alone, or everywhere."""
+    """What a module imports, as dotted names; at its top level alone, or everywhere.
+
+    What annotations alone need is left out: it is imported by nobody who runs the module.
+    """
     tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree.body = [node for node in tree.body if not is_for_type_checkers(node)]
     names = set()
     for node in ast.walk(tree) if everywhere else tree.body:
         if isinstance(node, ast.Import):
@@ -46,6 +50,10 @@ def imports(path, everywhere=True):
         elif isinstance(node, ast.ImportFrom):
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return names
+
+
+def is_for_type_checkers(node):
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
 def modules():

@@ -1,5 +1,7 @@
 """What the command lines of scripts have in common."""
 
+from __future__ import annotations
+
 import argparse
 import dataclasses
 import json
@@ -8,25 +10,30 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from freeconv.errors import InputError, explain
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
-def add_extension(parser):
+
+def add_extension(parser: argparse.ArgumentParser) -> None:
     """Add the argument of the file with a study's own augmentations and networks."""
     parser.add_argument(
         "--extension", type=Path, help="Python file with augmentations and networks of its own"
     )
 
 
-def add_device(parser):
+def add_device(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of where a job computes (`devices.use_device`)."""
     parser.add_argument("--device", choices=["auto", "gpu", "cpu"], default="auto")
     parser.add_argument("--gpu-share", default="1/1", help="of a card, as 1/4 (default: 1/1, all)")
     parser.add_argument("--threads", type=int, default=1, help="threads of a CPU (default: 1)")
 
 
-def read_settings(cls, argument):
+def read_settings(cls, argument: str) -> Any:
     """Reads a data class from an argument of a script.
 
     Args:
@@ -63,7 +70,7 @@ def read_settings(cls, argument):
     return cls(**values)
 
 
-def run_commands(description, **commands):
+def run_commands(description: str, **commands: tuple) -> None:
     """Runs a script of several sub-commands, see `run_script`.
 
     Args:
@@ -83,7 +90,7 @@ def run_commands(description, **commands):
     run_script(description, add_arguments, lambda arguments: arguments.main(arguments))
 
 
-def run_script(description, add_own_arguments, main):
+def run_script(description: str, add_own_arguments: Callable, main: Callable) -> None:
     """Parse the command line of a script and run it.
 
     A user error (`errors.explain`) ends as one line on standard error and status 1. If who

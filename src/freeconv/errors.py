@@ -1,5 +1,7 @@
 """What can go wrong through a user's input or machine, as opposed to a bug."""
 
+from __future__ import annotations
+
 import errno
 import re
 
@@ -57,7 +59,7 @@ class DataFileError(InputError):
         self.problem = problem
 
 
-def explain(error):
+def explain(error: Exception) -> str | None:
     """What a user can do about an error.
 
     Args:

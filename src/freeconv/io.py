@@ -1,22 +1,31 @@
 """Atomic writes, and Parquet tables that say where they come from."""
 
+from __future__ import annotations
+
 import fcntl
 import json
 import os
 import re
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from freeconv.errors import InputError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    import pandas as pd
+
 METADATA_KEY = b"freeconv"
 
 
 @contextmanager
-def whole_file(path):
+def whole_file(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its name only if the block succeeds.
 
     What has the name has reached the disk: power that fails at any time leaves the file whole,
@@ -45,7 +54,7 @@ def whole_file(path):
 
 
 @contextmanager
-def naming(path, partial=None):
+def naming(path: Path, partial: Path | None = None) -> Iterator[None]:
     """A block whose errors of the system name the file that is written.
 
     Those of writing to an open file name none.
@@ -62,7 +71,7 @@ def naming(path, partial=None):
         raise
 
 
-def settle(partial, path):
+def settle(partial: Path, path: Path) -> None:
     """Give a file its final name in the same folder, once its content has reached the disk."""
     _synchronise(partial)
     Path(partial).replace(path)
@@ -71,7 +80,7 @@ def settle(partial, path):
         _synchronise(Path(path).parent)
 
 
-def remove(path):
+def remove(path: Path) -> None:
     """Delete a file that was written by `whole_file`, and what a killed job left of it."""
     Path(path).unlink(missing_ok=True)
     _remove_leftovers(Path(path))
@@ -95,7 +104,7 @@ def _remove_leftovers(path):
 
 
 @contextmanager
-def marked_as_running(path):
+def marked_as_running(path: Path) -> Iterator[None]:
     """A block that makes a file, as `running_since` tells other processes.
 
     The mark is a lock on a hidden file beside it, which the kernel releases when the process ends,
@@ -115,7 +124,7 @@ def marked_as_running(path):
             mark.unlink(missing_ok=True)
 
 
-def running_since(path):
+def running_since(path: Path) -> float | None:
     """Says since when a process makes a file, see `marked_as_running`.
 
     Args:
@@ -140,7 +149,9 @@ def _mark_of(path):
     return path.with_name(f".{path.stem}.running")
 
 
-def write_parquet(frame, path, schema, metadata=None):
+def write_parquet(
+    frame: pd.DataFrame, path: Path, schema: pa.Schema, metadata: Mapping[str, Any] | None = None
+) -> None:
     """Write a data frame as Parquet (zstd), atomically.
 
     Args:
@@ -157,7 +168,7 @@ def write_parquet(frame, path, schema, metadata=None):
         pq.write_table(table, partial, compression="zstd")
 
 
-def read_parquet(path, schema):
+def read_parquet(path: Path, schema: pa.Schema) -> pd.DataFrame:
     """Read a Parquet file written by `write_parquet`.
 
     Returns:
@@ -172,7 +183,7 @@ def read_parquet(path, schema):
     return table.to_pandas()
 
 
-def read_header(path, schema):
+def read_header(path: Path, schema: pa.Schema) -> dict[str, Any]:
     """Read what `write_parquet` stored in a file beside its rows, without reading these.
 
     Returns:
@@ -190,7 +201,7 @@ def read_header(path, schema):
     return _kept_mapping(found)
 
 
-def read_metadata(path):
+def read_metadata(path: Path) -> dict[str, Any]:
     """The mapping that `write_parquet` stored in a file; empty where there is none."""
     with _parquet_errors(path):
         return _kept_mapping(pq.read_schema(path))
@@ -224,7 +235,7 @@ def _check_schema(path, found, expected):
         )
 
 
-def put_between(document, begin, end, text):
+def put_between(document: Path, begin: str, end: str, text: str) -> None:
     """Put a text into a document, between two marks, in the place of what is there.
 
     Args:

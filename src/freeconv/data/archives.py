@@ -5,6 +5,8 @@ refused although nothing would follow them: an honest data set has none. So are 
 content than `unpacked_max`. How well it is compressed says nothing: black images shrink to nothing.
 """
 
+from __future__ import annotations
+
 import bz2
 import gzip
 import lzma
@@ -14,8 +16,12 @@ import tarfile
 import zipfile
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from freeconv.errors import DataFileError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 UNPACKED_GB = "FREECONV_UNPACKED_GB"
 """Environment variable: most gigabytes (2^30 bytes) that are unpacked of a data set; 4 without it.
@@ -50,7 +56,7 @@ class Limited:
     def __init__(self, stream, limit, path):
         self.stream, self.left, self.limit, self.path = stream, limit, limit, path
 
-    def read(self, size):
+    def read(self, size: int) -> bytes:
         """Returns the next bytes, at most `size`.
 
         Raises:
@@ -62,13 +68,13 @@ class Limited:
             raise too_large(self.path, self.limit)
         return block
 
-    def finish(self):
+    def finish(self) -> None:
         """Reads to the end: only there does a compressed file have its checksum."""
         while self.read(tarfile.RECORDSIZE):
             pass
 
 
-def unpacked_max():
+def unpacked_max() -> int:
     """Returns how many bytes may be unpacked of a data set, see `UNPACKED_GB`.
 
     Raises:
@@ -84,7 +90,7 @@ def unpacked_max():
     return size
 
 
-def too_large(path, limit):
+def too_large(path: str | Path, limit: int) -> Exception:
     """Returns the error of a file of which more than `limit` bytes would be unpacked."""
     return DataFileError(
         path,
@@ -93,7 +99,9 @@ def too_large(path, limit):
     )
 
 
-def read_members(path, wanted=None):
+def read_members(
+    path: Path, wanted: Callable[[str], bool] | None = None
+) -> Iterator[tuple[str, bytes]]:
     """Reads the files of an archive one by one, in the archive's order.
 
     Args:
@@ -127,7 +135,7 @@ def read_members(path, wanted=None):
         raise DataFileError(path, f"not a ZIP or TAR archive, or damaged ({error}).") from error
 
 
-def member_names(path):
+def member_names(path: Path) -> list[str]:
     """Returns the names of the files of an archive in its order; see `read_members`."""
     names = []
 

@@ -5,6 +5,8 @@ where the server allows it, an end to waiting for servers that stall or trickle,
 one message that tells what to do when nothing helped.
 """
 
+from __future__ import annotations
+
 import gzip
 import hashlib
 import logging
@@ -15,6 +17,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import requests
 import urllib3
@@ -23,6 +26,9 @@ from tqdm import tqdm
 from freeconv.data.archives import Limited, unpacked_max
 from freeconv.errors import DataFileError, InputError
 from freeconv.io import naming, settle
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CONTENTS = ("raw", "gunzipped")
 """What a digest is taken of: the file as it is, or what it uncompresses to."""
@@ -73,7 +79,16 @@ class Patience:
             raise ValueError(f"`attempts` must be at least 1. Received: {self.attempts!r}.")
 
 
-def fetch(name, urls, sha256, destination, *, mirror=None, content="raw", patience=None):
+def fetch(
+    name: str,
+    urls: Sequence[str],
+    sha256: str,
+    destination: Path,
+    *,
+    mirror: str | None = None,
+    content: str = "raw",
+    patience: Patience | None = None,
+) -> Path:
     """Gets a file from the first source that has it with the right content.
 
     A file that is at `destination` already and has the right content is kept. Otherwise the mirror

@@ -4,8 +4,10 @@ Source: Ott et al. (2020), section 3 (five folds, no shuffling); shuffled and st
 are this project's options.
 """
 
+from __future__ import annotations
+
 import hashlib
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +15,11 @@ import pyarrow as pa
 from freeconv.data.formats import class_count, open_dataset
 from freeconv.errors import InputError
 from freeconv.io import read_parquet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
 
 # One row per image, in the order of the data set, with the fold in whose validation part it is.
 FOLDS_SCHEMA = pa.schema([("index", pa.int64()), ("fold", pa.int32())])
@@ -22,7 +29,9 @@ METHODS = ("contiguous", "shuffled", "stratified")
 """How the images are spread over the folds."""
 
 
-def assign_folds(labels, count, method="contiguous", seed=0):
+def assign_folds(
+    labels: np.ndarray, count: int, method: str = "contiguous", seed: int = 0
+) -> np.ndarray:
     """Assigns every image to the fold in whose validation part it is.
 
     Args:
@@ -104,7 +113,7 @@ def _listed(words):
     return ", ".join(words[:5]) + more
 
 
-def check_folds(labels, folds, method):
+def check_folds(labels: np.ndarray, folds: np.ndarray, method: str) -> list[str]:
     """Finds classes that a fold's training part lacks, and folds whose classes differ.
 
     Args:
@@ -164,7 +173,7 @@ def _odd_fold(counts):
     return int(differences.argmax())
 
 
-def check_batch(folds, batch_size):
+def check_batch(folds: np.ndarray, batch_size: int) -> None:
     """Raises InputError where the training part of a fold holds fewer images than a batch.
 
     Args:
@@ -179,7 +188,7 @@ def check_batch(folds, batch_size):
         )
 
 
-def fold_table(folds):
+def fold_table(folds: np.ndarray) -> pd.DataFrame:
     """Returns the assignment as a data frame with the columns `index` and `fold`.
 
     Args:
@@ -194,7 +203,7 @@ def fold_table(folds):
     return pd.DataFrame({"index": np.arange(len(folds)), "fold": np.asarray(folds, np.int32)})
 
 
-def split(folds, fold):
+def split(folds: np.ndarray, fold: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns which images a fold trains on and which it validates on.
 
     Args:
@@ -243,7 +252,7 @@ class Splits(NamedTuple):
     validation: Split
     classes: int
 
-    def digest(self):
+    def digest(self) -> str:
         """SHA-256 of all images and labels in their order, as 64 hexadecimal digits."""
         digest = hashlib.sha256()
         for array in (*self.training, *self.validation):
@@ -252,7 +261,7 @@ class Splits(NamedTuple):
         return digest.hexdigest()
 
 
-def read_splits(data, folds, fold):
+def read_splits(data: Path, folds: Path, fold: int) -> Splits:
     """Read the images that a run of a given fold works on.
 
     Args:
@@ -277,7 +286,7 @@ def read_splits(data, folds, fold):
     return make_splits(records, assignment, fold)
 
 
-def make_splits(records, assignment, fold):
+def make_splits(records: np.ndarray, assignment: np.ndarray, fold: int) -> Splits:
     """The images that a run of a given fold works on.
 
     Args:

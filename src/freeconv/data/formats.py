@@ -9,18 +9,24 @@ The parsers refuse whatever does not look exactly like the file expected, and ne
 Source: Ott et al. (2020), section 3: training and test part of MNIST and CIFAR-10 concatenated.
 """
 
+from __future__ import annotations
+
 import gzip
 import io
 import logging
 import math
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from freeconv.data.archives import read_members, too_large, unpacked_max
 from freeconv.data.local_files import arrays_in_use
 from freeconv.errors import DataFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 IDX_UINT8 = 0x08
 CLASSES_MAX = 256
@@ -35,7 +41,7 @@ CIFAR10_MEMBERS = tuple(
 logger = logging.getLogger(__name__)
 
 
-def pack(images, labels):
+def pack(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Joins images and labels in one structured array, ready for `numpy.save`.
 
     Args:
@@ -80,7 +86,7 @@ def pack(images, labels):
     return records
 
 
-def open_dataset(path):
+def open_dataset(path: Path) -> np.ndarray:
     """Maps a prepared data set into memory, read-only.
 
     Args:
@@ -114,7 +120,7 @@ def _is_dataset(dtype):
     return dtype["image"].base == np.uint8 and dtype["image"].ndim == 3
 
 
-def class_count(labels):
+def class_count(labels: np.ndarray) -> int:
     """Returns the number of classes: labels run from 0 to the largest that occurs.
 
     Args:
@@ -126,7 +132,7 @@ def class_count(labels):
     return int(np.max(labels)) + 1
 
 
-def number_classes(where, labels):
+def number_classes(where: str, labels: np.ndarray) -> np.ndarray:
     """Numbers the classes of a data set from 0, in the order of their labels.
 
     Labels 0, 1, 2, ... stay as they are. Of others, the log says which class is which; where
@@ -206,7 +212,7 @@ def _in_order_of_numbers(values, numbers):
     return values, numbers
 
 
-def check_content(where, images, labels):
+def check_content(where: str, images: np.ndarray, labels: np.ndarray) -> None:
     """Raises or warns where no network could learn from images.
 
     Args:
@@ -236,7 +242,7 @@ def check_content(where, images, labels):
         )
 
 
-def digits():
+def digits() -> tuple[np.ndarray, np.ndarray]:
     """Returns scikit-learn's 1,797 handwritten digits in the format of MNIST.
 
     As MNIST was made from larger scans: the digit is scaled to 20x20 pixels (from 8x8, bilinear)
@@ -262,7 +268,7 @@ def digits():
     return images, small.target.astype(np.uint8)
 
 
-def read_idx(path):
+def read_idx(path: Path) -> np.ndarray:
     """Reads an IDX file of unsigned bytes, plain or compressed by gzip.
 
     Args:
@@ -309,7 +315,9 @@ def _parse_idx(file, path):
     return np.frombuffer(values, dtype=np.uint8).reshape(shape)
 
 
-def read_mnist_like(train_images, train_labels, test_images, test_labels):
+def read_mnist_like(
+    train_images: Path, train_labels: Path, test_images: Path, test_labels: Path
+) -> tuple[np.ndarray, np.ndarray]:
     """Reads a data set in MNIST's four IDX files, training part first.
 
     Args:
@@ -357,7 +365,7 @@ def _read_idx_pair(images_path, labels_path):
     return images, labels
 
 
-def read_cifar10(archive, member_records=10_000):
+def read_cifar10(archive: Path, member_records: int = 10_000) -> tuple[np.ndarray, np.ndarray]:
     """Reads CIFAR-10 from its binary archive, without unpacking it to disk.
 
     Args:
@@ -403,7 +411,7 @@ def _read_parts(archive, names, size):
     return parts
 
 
-def read_npz(archive, arrays=()):
+def read_npz(archive: Path, arrays: Sequence[str] | None = ()) -> tuple[np.ndarray, np.ndarray]:
     """Reads a data set from arrays that `numpy.savez` or `numpy.savez_compressed` wrote.
 
     Args:
@@ -520,6 +528,6 @@ def _remedy_for_pixels(name, images):
     return f" Save {scaled}.round().astype('uint8')."
 
 
-def size_text(sizes):
+def size_text(sizes: Sequence[int]) -> str:
     """Returns the sizes of an image as text, such as 28x28."""
     return "x".join(str(size) for size in sizes)

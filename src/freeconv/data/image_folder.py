@@ -1,5 +1,7 @@
 """Data sets of PNG images in folders, one folder a class."""
 
+from __future__ import annotations
+
 import io
 import logging
 import zlib
@@ -35,7 +37,7 @@ _SAVE = "Save it as PNG of 8 bits, gray or RGB"
 logger = logging.getLogger(__name__)
 
 
-def read_folder(archive):
+def read_folder(archive: Path) -> tuple[np.ndarray, np.ndarray]:
     """Reads a data set of PNG images, in one folder a class.
 
     Classes are numbered from 0 by the names of their folders, in the order of numbers if all are

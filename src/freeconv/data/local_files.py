@@ -5,14 +5,21 @@ by which changed images are noticed. So nothing else counts: no hidden file, no 
 folder, no array that is not in use, no compression.
 """
 
+from __future__ import annotations
+
 import gzip
 import hashlib
 import os
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from freeconv.data.archives import member_names, read_members
 from freeconv.data.sources import files_of
 from freeconv.errors import DataFileError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
 
 NPZ_ARRAYS = (
     (("images", "labels"),),
@@ -22,17 +29,17 @@ NPZ_ARRAYS = (
 """Names of images and labels, by parts, that are looked for in an NPZ file."""
 
 
-def visible(folder):
+def visible(folder: Path) -> list[Path]:
     """Returns what is in a folder, sorted by name, without hidden files."""
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def is_png(name):
+def is_png(name: str) -> bool:
     """Whether a file has the name of a PNG image."""
     return name.lower().endswith(".png")
 
 
-def classes_in_order(names):
+def classes_in_order(names: Iterable[str]) -> list[str]:
     """Returns names of classes in the order of their labels.
 
     In the order of numbers if all are numbers, else of the alphabet.
@@ -42,7 +49,7 @@ def classes_in_order(names):
     return sorted(names)
 
 
-def reading_order(images):
+def reading_order(images: Iterable[tuple[str, str]]) -> list[tuple[int, str, str]]:
     """Returns images in the order in which they are read: the first of each class, the second, ...
 
     Args:
@@ -60,7 +67,7 @@ def reading_order(images):
     return [found for _, *found in sorted(order)]
 
 
-def images_of_members(names):
+def images_of_members(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Finds the images among the members of an archive.
 
     Args:
@@ -77,12 +84,12 @@ def images_of_members(names):
     return {name: each[int(around) :] for name, each in images.items()}
 
 
-def is_hidden(parts):
+def is_hidden(parts: Sequence[str]) -> bool:
     """Whether a member of an archive, or a folder that it is in, is none of the user's making."""
     return any(part.startswith(".") or part == "__MACOSX" for part in parts)
 
 
-def arrays_in_use(archive, arrays):
+def arrays_in_use(archive: Any, arrays: Sequence[str] | None) -> Any:
     """Returns the pairs of names that are asked for, or the first of `NPZ_ARRAYS` that is there.
 
     Args:
@@ -109,7 +116,7 @@ def arrays_in_use(archive, arrays):
     return arrays
 
 
-def local_digest(source):
+def local_digest(source: Mapping[str, Any]) -> str:
     """A digest of what the reader of a source reads of the files that are on this machine.
 
     Args:

@@ -1,8 +1,14 @@
 """Where the images of a data set come from: files to download, or files that are here already."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 from freeconv.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 ROLES = {
     "digits": (),
@@ -28,7 +34,7 @@ class SourceFile(NamedTuple):
     sha256: str | None
 
 
-def files_of(source):
+def files_of(source: Mapping[str, Any]) -> dict[str, Any]:
     """The files of a source, by their roles.
 
     Args:
@@ -49,7 +55,7 @@ def files_of(source):
     return files
 
 
-def check_source(dataset, source):
+def check_source(dataset: str, source: Mapping[str, Any]) -> None:
     """Raise InputError unless a source has the files that its format is made of.
 
     Args:

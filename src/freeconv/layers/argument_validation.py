@@ -1,21 +1,32 @@
 """Checks of the layers' arguments: each returns the value in its one form, or raises ValueError."""
 
+from __future__ import annotations
+
 import numbers
 import random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    import keras
 
 SHARED_BY_ALL = "all"
 
 _TUPLES = {1: "a tuple of one of them", 2: "a pair of them", 3: "a triple of them"}
 
 
-def positive_int(value, name):
+def positive_int(value: Any, name: str) -> int:
     """Returns an integer of at least 1."""
     if not _is_size(value):
         raise ValueError(f"`{name}` must be an integer of at least 1. Received: {name}={value!r}.")
     return int(value)
 
 
-def positive_sizes(value, name, axes, alternative=""):
+def positive_sizes(
+    value: Any, name: str, axes: Sequence[str], alternative: str = ""
+) -> tuple[int, ...]:
     """Returns a tuple of integers of at least 1, one an axis; a single one holds for all axes."""
     sizes = value if isinstance(value, (tuple, list)) else (value,) * len(axes)
     if len(sizes) != len(axes) or not all(map(_is_size, sizes)):
@@ -26,14 +37,14 @@ def positive_sizes(value, name, axes, alternative=""):
     return tuple(map(int, sizes))
 
 
-def degree_of_sharing(value, name, axes):
+def degree_of_sharing(value: Any, name: str, axes: Sequence[str]) -> Any:
     """Returns the sizes of a tile as `positive_sizes`, or "all"."""
     if isinstance(value, str) and value.lower() == SHARED_BY_ALL:
         return SHARED_BY_ALL
     return positive_sizes(value, name, axes, f"{SHARED_BY_ALL!r}, ")
 
 
-def choice(value, name, choices):
+def choice(value: Any, name: str, choices: Sequence[str]) -> Any:
     """Returns one of the strings `choices`, in lower case."""
     chosen = value.lower() if isinstance(value, str) else value
     if chosen not in choices:
@@ -41,7 +52,7 @@ def choice(value, name, choices):
     return chosen
 
 
-def share(value, name):
+def share(value: Any, name: str) -> float:
     """Returns a float in [0, 1)."""
     if not isinstance(value, numbers.Real) or not 0 <= value < 1:
         raise ValueError(
@@ -50,7 +61,7 @@ def share(value, name):
     return float(value)
 
 
-def seed_or_new(seed):
+def seed_or_new(seed: int | None) -> int:
     """Returns an integer of at least 0, a new one for `None`."""
     if seed is None:
         # Python's generator, so that `keras.utils.set_random_seed` governs it.
@@ -60,7 +71,7 @@ def seed_or_new(seed):
     return int(seed)
 
 
-def images_of_shape(images, shape):
+def images_of_shape(images: keras.KerasTensor, shape: Sequence[int]) -> keras.KerasTensor:
     """Returns `images`, which have `shape` but for the batch, with sizes that all are known.
 
     With TensorFlow the sizes of a tensor in a graph may be unknown (`tf.io.decode_image`), so that

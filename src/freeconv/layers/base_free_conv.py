@@ -1,6 +1,9 @@
 """What free convolutions have in common, along however many axes."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import keras
 from keras import ops
@@ -20,6 +23,10 @@ from freeconv.layers.patches import (
     tile_grid,
     zero_margins,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 GLOROT_FANS = ("kernel_shape", "per_location")
 
@@ -101,7 +108,7 @@ class BaseFreeConv(keras.layers.Layer):
         self.output_grid = self.tile = self.tile_grid = None
         self.kernel = self.bias = self.connection_mask = None
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[int | None]) -> None:
         """Makes the weights for inputs of `input_shape`."""
         *size, channels = self._image_shape(input_shape)
         self.output_grid = self._output_grid(size)
@@ -139,7 +146,7 @@ class BaseFreeConv(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(shape=(None, *input_shape[1:]))
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         """Applies the kernel of each position to its patch of `inputs`."""
         kernel = ops.cast(self.kernel, self.compute_dtype)
         if self.connection_mask is not None:
@@ -220,14 +227,14 @@ class BaseFreeConv(keras.layers.Layer):
             joined *= count * width
         return outputs, (joined,)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
         """Returns the output's shape for inputs of `input_shape`."""
         grid = self._output_grid(self._image_shape(input_shape)[:-1])
         return self._by_image_format(
             (input_shape[0], *grid, self.filters), (input_shape[0], self.filters, *grid)
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments that make the same layer, connection pattern included."""
         return {
             **super().get_config(),

@@ -1,11 +1,19 @@
 """Variable connection patterns: what removes connections of a free convolution for good."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import keras
 import numpy as np
 from keras import ops
 from keras.src.backend.common.stateless_scope import in_stateless_scope
 
 from freeconv.layers import argument_validation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 
 @keras.saving.register_keras_serializable(package="freeconv")
@@ -50,7 +58,7 @@ class ConnectionMask(keras.layers.Layer):
         self.seed = argument_validation.seed_or_new(seed)
         self.connection_mask = None
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[int | None]) -> None:
         """Draws the mask for inputs of `input_shape`."""
         shape = tuple(input_shape[1:])
         if None in shape:
@@ -64,16 +72,16 @@ class ConnectionMask(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(shape=(None, *shape))
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         """Returns `inputs` with the masked ones set to zero."""
         inputs = argument_validation.images_of_shape(inputs, self.connection_mask.shape)
         return without_masked(inputs, self.connection_mask)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Sequence[int | None]:
         """Returns `input_shape`."""
         return tuple(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments that make the same layer, pattern included."""
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
@@ -119,7 +127,7 @@ class PresentWeightsRegularizer(keras.regularizers.Regularizer):
         return self.regularizer(without_masked(x, self.connection_mask))
 
 
-def without_masked(x, present):
+def without_masked(x: keras.KerasTensor, present: keras.KerasTensor) -> keras.KerasTensor:
     """Returns `x` with zeros where `present`, a boolean array or weight of its shape, is false."""
     # A selection, as a product would turn an infinite gradient of a masked weight into NaN.
     x = ops.convert_to_tensor(x)
@@ -127,13 +135,13 @@ def without_masked(x, present):
     return ops.where(ops.convert_to_tensor(present, "bool"), x, ops.zeros((), x.dtype))
 
 
-def draw_connections(shape, rate, seed):
+def draw_connections(shape: Sequence[int], rate: float, seed: int) -> np.ndarray:
     """Returns a boolean array, false (masked) with probability `rate`."""
     # NumPy's generator, as each Keras backend draws its own numbers from a seed.
     return np.random.default_rng(seed).random(shape, dtype="float32") >= rate
 
 
-def add_connection_mask(layer, present):
+def add_connection_mask(layer: keras.layers.Layer, present: np.ndarray) -> None:
     """Gives `layer` a non-trainable weight that holds the boolean array `present`."""
     return layer.add_weight(
         name="connection_mask",

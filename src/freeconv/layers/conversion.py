@@ -1,5 +1,7 @@
 """Networks with free convolutions made of trained ordinary ones, and the other way round."""
 
+from __future__ import annotations
+
 import warnings
 
 import keras
@@ -64,7 +66,7 @@ CONVOLUTION_ARGUMENTS = (
 )
 
 
-def to_free(model, sharing=1):
+def to_free(model: keras.Model, sharing: int | str = 1) -> keras.Model:
     """Returns a copy of a trained model whose convolutions are free.
 
     Every `keras.layers.Conv1D`, `Conv2D` and `Conv3D` becomes a `FreeConv1D`, `FreeConv2D` or
@@ -125,7 +127,7 @@ def to_free(model, sharing=1):
     return copy
 
 
-def to_shared(model):
+def to_shared(model: keras.Model) -> keras.Model:
     """Returns a copy of a trained model whose free convolutions are ordinary ones.
 
     Every `FreeConv1D`, `FreeConv2D` and `FreeConv3D` becomes a `keras.layers.Conv1D`, `Conv2D` or

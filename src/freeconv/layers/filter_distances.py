@@ -3,9 +3,14 @@
 Source: Ott et al. (2020), Figs. 5, B.5, B.6 and B.7.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class FilterDistance(NamedTuple):
@@ -15,7 +20,7 @@ class FilterDistance(NamedTuple):
     cosine: float
 
 
-def filter_distances(kernel, grid, radius):
+def filter_distances(kernel: np.ndarray, grid: Sequence[int], radius: int) -> FilterDistance:
     """Compares the filters of every position with those on the square ring around it.
 
     The whole kernel is divided by its Frobenius norm. Every position at least `radius` from the
@@ -72,7 +77,7 @@ def filter_distances(kernel, grid, radius):
     return FilterDistance(float(np.mean(euclidean)), float(np.mean(cosine)))
 
 
-def ring(radius):
+def ring(radius: int) -> list[tuple[int, int]]:
     """Returns the `8 * radius` offsets (down, right) at Chebyshev distance exactly `radius`.
 
     Args:

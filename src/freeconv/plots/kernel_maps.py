@@ -5,6 +5,8 @@ is all of its kernels, over all input channels and filters, taken together as on
 `distances`: filter k of one position is compared with filter k of another.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import matplotlib
@@ -22,7 +24,9 @@ _GAP, _MASKED = "0.72", "0.3"  # the greys between kernels, and of connections t
 _LEGIBLE = 99.5  # per cent of the weights shown that the colours tell apart
 
 
-def kernel_mosaic(kernel, grid, kernel_size, channel, number):
+def kernel_mosaic(
+    kernel: np.ndarray, grid: Sequence[int], kernel_size: Sequence[int], channel: int, number: int
+) -> np.ndarray:
     """One filter of a free convolution: each position's kernel at its position.
 
     Args:
@@ -45,7 +49,7 @@ def kernel_mosaic(kernel, grid, kernel_size, channel, number):
     return spaced.transpose(0, 2, 1, 3).reshape(height, width)[:-1, :-1]
 
 
-def likeness_to_neighbours(kernel, grid):
+def likeness_to_neighbours(kernel: np.ndarray, grid: Sequence[int]) -> np.ndarray:
     """Cosine similarity of each position's bank and the mean bank of its up to eight neighbours.
 
     Args:
@@ -67,7 +71,7 @@ def likeness_to_neighbours(kernel, grid):
     return _cosine(banks, sums) if rows * columns > 1 else np.full(grid, np.nan)
 
 
-def likeness_to_centre(kernel, grid):
+def likeness_to_centre(kernel: np.ndarray, grid: Sequence[int]) -> np.ndarray:
     """Cosine similarity of each position's bank and that of the position in the centre.
 
     The centre is row `out_rows // 2`, column `out_columns // 2`, as in the paper's Fig. B.5.
@@ -83,7 +87,7 @@ def likeness_to_centre(kernel, grid):
     return _cosine(banks, banks[grid[0] // 2, grid[1] // 2])
 
 
-def bank_lengths(kernel, grid):
+def bank_lengths(kernel: np.ndarray, grid: Sequence[int]) -> np.ndarray:
     """Euclidean length of each position's bank, as a share of the mean length.
 
     Args:

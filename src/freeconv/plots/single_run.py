@@ -1,5 +1,9 @@
 """A look at one run: what was asked for, what came of it, and its curves."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import matplotlib
 import pandas as pd
 import plotille
@@ -12,6 +16,13 @@ from freeconv.results.best_epoch import best_epoch
 from freeconv.results.schemas import HISTORY_SCHEMA, METRICS, RUN_COLUMNS
 from freeconv.study import labels
 from freeconv.study.settings import format_value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from matplotlib.figure import Figure
 
 CURVES = {"accuracy": "training", "val_accuracy": "validation"}
 """The metrics drawn, with the words of the terminal's legend."""
@@ -33,7 +44,7 @@ _LINES = (
 )
 
 
-def read_run(path):
+def read_run(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Reads the history of one run or trial.
 
     Args:
@@ -58,7 +69,7 @@ def read_run(path):
     return history.sort_values("epoch", ignore_index=True), origin
 
 
-def describe_run(history, origin):
+def describe_run(history: pd.DataFrame, origin: Mapping[str, Any]) -> str:
     """A text: settings that matter, the best epoch, and the accuracies of it and of the last one.
 
     Args:
@@ -109,7 +120,7 @@ def _title(row):
     return ", ".join([*words, f"fold {row.fold}"])
 
 
-def curves_as_text(history, width=72, height=16):
+def curves_as_text(history: pd.DataFrame, width: int = 72, height: int = 16) -> str:
     """The accuracies over the epochs, drawn by characters.
 
     Args:
@@ -142,7 +153,7 @@ def curves_as_text(history, width=72, height=16):
     return plot.show(legend=True)
 
 
-def draw_run(history):
+def draw_run(history: pd.DataFrame) -> Figure:
     """The accuracies over the epochs as a `matplotlib.figure.Figure`; `style.save` writes it.
 
     A line marks the best epoch.

@@ -1,13 +1,20 @@
 """Which epoch of a run is the best one, whose weights it ends with."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # An epoch after which one of them is not finite says nothing by its accuracies: a network of NaNs
 # names the first class for every image.
 LOSSES = ("loss", "val_loss")
 
 
-def finite_epochs(history):
+def finite_epochs(history: pd.DataFrame) -> pd.DataFrame:
     """The trained epochs whose losses are finite, in their order.
 
     Args:
@@ -17,7 +24,7 @@ def finite_epochs(history):
     return trained[np.isfinite(trained[list(LOSSES)]).all(axis="columns")]
 
 
-def best_epoch(history):
+def best_epoch(history: pd.DataFrame) -> int:
     """The epoch whose weights a run ends with.
 
     Args:

@@ -1,5 +1,9 @@
 """Refuses records that are not what they should be, before they are joined with others."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from freeconv.errors import InputError
@@ -7,13 +11,20 @@ from freeconv.results.best_epoch import best_epoch
 from freeconv.results.schemas import RUN_COLUMNS
 from freeconv.results.staleness import training_identity
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Any
+
+    import pandas as pd
+
 _AGAIN = "delete it and run again"
 
 _PERTURBED = ("val_translation", "val_rotation", "val_noise", "val_edge_noise", "val_quadrant_swap")
 _ACCURACIES = ("accuracy", "val_accuracy", *_PERTURBED)
 
 
-def check_history(path, history, origin):
+def check_history(path: Path, history: pd.DataFrame, origin: Mapping[str, Any]) -> None:
     """Check the history of one run of a grid.
 
     Args:
@@ -44,7 +55,13 @@ def check_history(path, history, origin):
             raise InputError(f"{path}: {name} must lie in [0, 1]; {_AGAIN}")
 
 
-def check_evaluation(path, evaluation, origin, history, trained):
+def check_evaluation(
+    path: Path,
+    evaluation: pd.DataFrame,
+    origin: Mapping[str, Any],
+    history: pd.DataFrame,
+    trained: Mapping[str, Any],
+) -> None:
     """Check the evaluation of one run.
 
     Args:
@@ -71,7 +88,7 @@ def check_evaluation(path, evaluation, origin, history, trained):
         raise InputError(f"{path}: counts more images correct than there are; {_AGAIN}")
 
 
-def check_mixture(origins):
+def check_mixture(origins: Mapping[Path, Mapping[str, Any]]) -> None:
     """Check that runs may be joined: each is there once, on the same images, by the same code.
 
     Args:

@@ -7,10 +7,18 @@ docstrings, annotations, line breaks nor the texts of errors and log lines count
 Python that parses the code.
 """
 
+from __future__ import annotations
+
 import ast
 import hashlib
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from freeconv.study.settings import RunSettings
 
 _PACKAGE = Path(__file__).parents[1]
 _NAME = "freeconv"
@@ -61,7 +69,7 @@ _SILENT_FIELDS = {
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-def training_code(settings, extension=None):
+def training_code(settings: RunSettings, extension: Path | None = None) -> dict[str, str]:
     """The code that the history of a run is computed by.
 
     Args:
@@ -77,12 +85,12 @@ def training_code(settings, extension=None):
     return _digests(components, settings, extension)
 
 
-def evaluation_code(settings, extension=None):
+def evaluation_code(settings: RunSettings, extension: Path | None = None) -> dict[str, str]:
     """The code that the evaluation of a run's model is computed by, as `training_code`."""
     return _digests(("evaluation", "best_epoch"), settings, extension)
 
 
-def source_digest(source):
+def source_digest(source: str | bytes) -> str:
     r"""Digest of Python source code: of all that can change what it computes.
 
     Args:
@@ -103,7 +111,7 @@ def source_digest(source):
     return _hash([_as_tuples(tree), meanings])
 
 
-def reached(component, backend):
+def reached(component: str, backend: str) -> dict[tuple[str, str], Any]:
     """The definitions that a component is made of.
 
     Args:

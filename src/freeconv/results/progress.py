@@ -3,16 +3,22 @@
 A study consists of jobs: of every run a training, then an evaluation.
 """
 
+from __future__ import annotations
+
 import csv
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from freeconv.io import read_parquet
 from freeconv.results.schemas import HISTORY_SCHEMA
 from freeconv.results.staleness import MISSING, RUNNING, STALE, VALID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
 
 DONE = "done"
 _WORDS = (DONE, RUNNING, STALE, MISSING)
@@ -53,7 +59,7 @@ class TimeLeft(NamedTuple):
     unknown: dict[tuple[str, str, str], int]
 
 
-def word_of_run(training, evaluation, is_running):
+def word_of_run(training: Any, evaluation: Any, is_running: bool) -> str:
     """What a run is: `done`, `running`, `stale` or `missing`.
 
     Args:
@@ -69,7 +75,7 @@ def word_of_run(training, evaluation, is_running):
     return STALE if STALE in words else MISSING
 
 
-def time_left(jobs, at_a_time):
+def time_left(jobs: Sequence[Any], at_a_time: int) -> float | None:
     """Estimate the time that is left.
 
     A job that is not over takes the median of those of its kind, data set and model that are,
@@ -94,7 +100,7 @@ def time_left(jobs, at_a_time):
     return TimeLeft(seconds, dict(unknown))
 
 
-def seconds_of_training(history, benchmark):
+def seconds_of_training(history: Path, benchmark: Path) -> float | None:
     """How many seconds a finished training took.
 
     Args:
@@ -107,7 +113,7 @@ def seconds_of_training(history, benchmark):
     return max(epochs, seconds_of_job(benchmark) or 0.0)
 
 
-def seconds_of_job(benchmark):
+def seconds_of_job(benchmark: Path) -> float | None:
     """The seconds in a file of Snakemake's directive `benchmark`; None where there is none."""
     try:
         with Path(benchmark).open(encoding="utf-8", newline="") as file:
@@ -118,7 +124,7 @@ def seconds_of_job(benchmark):
         return None
 
 
-def last_epoch(log):
+def last_epoch(log: Path) -> str | None:
     """The last epoch that the log of a training reports, such as `7/12`.
 
     Args:
@@ -131,7 +137,7 @@ def last_epoch(log):
     return epochs[-1] if epochs else None
 
 
-def describe_progress(words, left, at_a_time):
+def describe_progress(words: Iterable[str], left: float | None, at_a_time: int) -> str:
     """A text that counts runs, and says how long the rest will take where that is known.
 
     Args:
@@ -151,7 +157,7 @@ def describe_progress(words, left, at_a_time):
     return "\n".join(lines) + "\n"
 
 
-def format_duration(seconds):
+def format_duration(seconds: float) -> str:
     """A time in its two largest units, rounded: `40 s`, `12 min`, `3 h 20 min`, `2 d 5 h`."""
     if round(seconds) < 60:
         return f"{seconds:.0f} s"

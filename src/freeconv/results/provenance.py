@@ -1,14 +1,23 @@
 """Under which conditions a result was made."""
 
+from __future__ import annotations
+
 import dataclasses
 import platform
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from freeconv import __version__
 from freeconv.results.schemas import RUN_FIELDS
 from freeconv.study.settings import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from freeconv.study.settings import RunSettings
 
 # The packages whose version can change a run's numbers: of all runs, and by backend.
 PACKAGES = ("keras", "numpy", "pandas", "pyarrow", "scipy")
@@ -26,7 +35,9 @@ PROVENANCE_SCHEMA = pa.schema(
 )
 
 
-def describe_origin(settings, splits, device, code):
+def describe_origin(
+    settings: RunSettings, splits: Any, device: str, code: Mapping[str, str]
+) -> dict[str, Any]:
     """What to keep beside a result.
 
     Args:
@@ -52,7 +63,7 @@ def describe_origin(settings, splits, device, code):
     }
 
 
-def flatten_origin(origin):
+def flatten_origin(origin: Mapping[str, Any]) -> dict[str, Any]:
     """What `describe_origin` kept beside the result of a run, as one row of a table.
 
     Args:

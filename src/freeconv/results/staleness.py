@@ -4,12 +4,21 @@ A result is stale when, and only when, something that can change its numbers is 
 it was computed: its settings, its images, the code. All of it is recorded in the result's own file.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 from freeconv.errors import InputError
 from freeconv.io import read_header
 from freeconv.results.components import evaluation_code, training_code
 from freeconv.results.schemas import EVALUATION_SCHEMA, HISTORY_SCHEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from freeconv.study.settings import EvaluationSettings, RunSettings
 
 _WORDS = VALID, RUNNING, STALE, MISSING = "valid", "running", "stale", "missing"
 
@@ -26,7 +35,9 @@ class State(NamedTuple):
     reasons: tuple[str, ...] = ()
 
 
-def state_of_training(path, settings, data=None, extension=None):
+def state_of_training(
+    path: Path, settings: RunSettings, data: str | None = None, extension: Path | None = None
+) -> State:
     """The state of a history.
 
     Args:
@@ -47,7 +58,13 @@ def state_of_training(path, settings, data=None, extension=None):
     return _state(path, HISTORY_SCHEMA, changes)
 
 
-def state_of_evaluation(path, history, settings, request, extension=None):
+def state_of_evaluation(
+    path: Path,
+    history: Path,
+    settings: RunSettings,
+    request: EvaluationSettings,
+    extension: Path | None = None,
+) -> State:
     """The state of an evaluation whose run has a valid history.
 
     Args:
@@ -70,7 +87,7 @@ def state_of_evaluation(path, history, settings, request, extension=None):
     return _state(path, EVALUATION_SCHEMA, changes)
 
 
-def training_identity(origin):
+def training_identity(origin: Mapping[str, Any]) -> dict[str, Any]:
     """What decides the numbers of a history, of the mapping that is recorded in its file."""
     return {name: origin.get(name) for name in ("settings", "data", "code")}
 
@@ -124,7 +141,7 @@ def _differences(prefix, before, now):
             yield f"{prefix}{key}: {was} before, {is_now} now"
 
 
-def describe_states(states):
+def describe_states(states: Mapping[str, State]) -> str:
     """A text that counts results by their state, and lists those not valid with the reasons.
 
     Args:

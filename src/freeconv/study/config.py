@@ -1,10 +1,13 @@
 """Reads a configuration, checks it against a closed JSON schema, and fills in the defaults."""
 
+from __future__ import annotations
+
 import copy
 import json
 import os
 from functools import reduce
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 from jsonschema import Draft202012Validator, validators
@@ -14,6 +17,10 @@ from freeconv.study.config_errors import check_config, literal
 from freeconv.study.consistency import can_have_vcp
 from freeconv.study.extensions import extended_schema
 from freeconv.study.grid import Study
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
 
 class _Loader(yaml.SafeLoader):
@@ -33,7 +40,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def read_yaml(path):
+def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping that a YAML (or JSON) file holds.
 
     Args:
@@ -60,7 +67,7 @@ def read_yaml(path):
     return mapping
 
 
-def merge(base, study):
+def merge(base: dict[str, Any], study: dict[str, Any]) -> dict[str, Any]:
     """The configuration that a study makes of another one, as Snakemake merges them.
 
     Args:
@@ -74,7 +81,7 @@ def merge(base, study):
     return merged
 
 
-def override(config, words):
+def override(config: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:
     """The configuration that values of the command line make of another one.
 
     Args:
@@ -96,7 +103,7 @@ def override(config, words):
     return config
 
 
-def expand_paths(config):
+def expand_paths(config: dict[str, Any]) -> dict[str, Any]:
     """A configuration in whose paths `~` is the user's home folder.
 
     Args:
@@ -136,7 +143,7 @@ def _parse_yaml(path, text):
         raise InputError(f"{path}: not valid YAML: {error}") from None
 
 
-def read_study(files, schema):
+def read_study(files: Sequence[Path], schema: Path) -> Study:
     """The study of YAML files, of which later ones go before earlier ones.
 
     Args:
@@ -150,12 +157,12 @@ def read_study(files, schema):
     return parse_study(expand_paths(config), read_yaml(schema))
 
 
-def parse_study(config, schema):
+def parse_study(config: dict[str, Any], schema: Path) -> Study:
     """The study that a configuration describes: `Study.from_config` of `complete`."""
     return Study.from_config(complete(config, schema))
 
 
-def complete(config, schema):
+def complete(config: dict[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration with the defaults of all keys that it does not state.
 
     Args:

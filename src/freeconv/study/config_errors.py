@@ -1,13 +1,20 @@
 """Checks a configuration against a closed JSON schema; one error lists all that is wrong."""
 
+from __future__ import annotations
+
 import json
 import math
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from jsonschema import Draft202012Validator, validators
 
 from freeconv.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 
 def _is_integer(_, value):
@@ -21,7 +28,7 @@ _Validator = validators.extend(
 )
 
 
-def check_config(config, schema):
+def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     """Raise one error that lists everything wrong with a configuration.
 
     Args:
@@ -152,7 +159,7 @@ def _join(key, name):
     return str(name) if key == "configuration" else f"{key}.{name}"
 
 
-def literal(value):
+def literal(value: Any) -> str:
     """A value as JSON writes it, which YAML reads too, cut to a readable length."""
     try:
         text = json.dumps(value, default=str)

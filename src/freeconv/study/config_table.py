@@ -1,12 +1,20 @@
 """The keys of a study as a table for people, made from the schema that holds them."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 MARKS = ("<!-- keys: begin -->", "<!-- keys: end -->")
 """What the table stands between in a document."""
 
 
-def key_table(schema):
+def key_table(schema: Mapping[str, Any]) -> str:
     """A table of all keys of a study that have a description.
 
     Args:

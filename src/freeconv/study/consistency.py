@@ -1,11 +1,19 @@
 """What a schema cannot say of a configuration: keys that refer to one another."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from freeconv.data.sources import check_source
 from freeconv.errors import InputError
 from freeconv.study.settings import KINDS
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
-def can_have_vcp(config):
+
+def can_have_vcp(config: Mapping[str, Any]) -> bool:
     """Whether networks of a study can have variable connection patterns.
 
     Args:
@@ -22,12 +30,12 @@ def _kinds(config):
     return {choices_of(name, variants)["kind"] for name in config["models"]}
 
 
-def choices_of(name, variants):
+def choices_of(name: str, variants: Mapping[str, Any]) -> Mapping[str, Any]:
     """What a configuration says of a model; of a plain one its name is the kind."""
     return variants.get(name, {"kind": name})
 
 
-def check_consistency(config, extension):
+def check_consistency(config: Mapping[str, Any], extension: Any) -> None:
     """What a schema cannot say: keys that refer to one another."""
     for name in config["datasets"]:
         if name not in config["sources"]:

@@ -4,6 +4,8 @@ The file registers functions by the decorators `augmentation` and `network`. Onl
 code, with all rights of the user who runs the study. See docs/extending.md.
 """
 
+from __future__ import annotations
+
 import copy
 import inspect
 import re
@@ -13,8 +15,13 @@ from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from freeconv.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
 TAKEN = (
     *("none", "translation", "rotation", "noise", "edge_noise", "clean", "quadrant_swap"),
@@ -52,7 +59,7 @@ class Extension:
     built: tuple[str, ...] = ()
 
     @classmethod
-    def from_config(cls, extension):
+    def from_config(cls, extension: Mapping[str, Any] | None) -> Extension | None:
         """The extension that the key `extension` of a configuration describes.
 
         Args:
@@ -73,7 +80,7 @@ class Extension:
         return cls(path, *(tuple(extension[key]) for key in _KEYS))
 
 
-def augmentation(name):
+def augmentation(name: str) -> Callable:
     """Register an augmentation: decorator of a function (images, level, generator) -> images.
 
     The function takes and gives float32 tensors `(batch, height, width, channels)`, pixels from 0
@@ -96,7 +103,7 @@ def augmentation(name):
     return _registering("augmentation", name)
 
 
-def network(name):
+def network(name: str) -> Callable:
     """Register a network: decorator of a function that gives its layers, or builds it.
 
     A function without parameters returns a `models.Network`, the sizes of the layers, from which
@@ -131,27 +138,27 @@ def _registering(kind, name):
     return register
 
 
-def own_augmentation(name):
+def own_augmentation(name: str) -> Callable | None:
     """The function registered as an augmentation of this name, or None."""
     return _registered["augmentation"].get(name)
 
 
-def own_network(name):
+def own_network(name: str) -> Callable | None:
     """The function registered as a network of this name, or None."""
     return _registered["network"].get(name)
 
 
-def own_augmentations():
+def own_augmentations() -> list[str]:
     """The names of all augmentations that are registered."""
     return tuple(_registered["augmentation"])
 
 
-def builds_model(function):
+def builds_model(function: Callable) -> bool:
     """Whether a function registered as a network builds the model itself."""
     return bool(inspect.signature(function).parameters)
 
 
-def load(path):
+def load(path: Path) -> None:
     """Run the file of an extension, once in a process, so that its names are registered.
 
     To be called once the backend of Keras is chosen.
@@ -167,7 +174,7 @@ def load(path):
         _run(path, location)
 
 
-def check_registered(extension):
+def check_registered(extension: Extension) -> None:
     """Run the file of an extension, and check that it registers what the study says of it.
 
     Args:
@@ -192,7 +199,7 @@ def check_registered(extension):
                 )
 
 
-def extended_schema(schema, extension):
+def extended_schema(schema: Mapping[str, Any], extension: Extension | None) -> dict[str, Any]:
     """The schema of a study's configuration, with the names that an extension adds.
 
     Args:

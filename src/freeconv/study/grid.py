@@ -6,9 +6,12 @@ augmentation is `none`. A trial is a training job of the hyperparameter search,
 which stands beside the grid.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from freeconv.errors import InputError
 from freeconv.study import extensions
@@ -28,6 +31,10 @@ from freeconv.study.settings import (
     VcpGrid,
     as_level,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ class Study:
     extension: extensions.Extension | None
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Mapping[str, Any]) -> Study:
         """The study that a configuration of all keys, valid by the schema, describes.
 
         Raises:
@@ -108,7 +115,7 @@ class Study:
             extension=extension,
         )
 
-    def runs(self):
+    def runs(self) -> list[Run]:
         """Every run of the grid, once: data set by data set, fold by fold.
 
         Returns:
@@ -135,15 +142,15 @@ class Study:
             for condition in dict.fromkeys(conditions)
         ]
 
-    def free_models(self):
+    def free_models(self) -> list[str]:
         """The names of the models that have free convolutions."""
         return [name for name, variant in self.models.items() if variant.kind == "fcn"]
 
-    def varies(self, choice):
+    def varies(self, choice: str) -> bool:
         """Whether the models differ in a choice: a key of `protocol`, or `sharing`."""
         return len({variant.choices[choice] for variant in self.models.values()}) > 1
 
-    def seed_of(self, run):
+    def seed_of(self, run: Run) -> int:
         """The seed of a run, 0 to 2^31 - 1.
 
         It follows from the study's seed and the run's identity alone, so that
@@ -153,7 +160,7 @@ class Study:
         identity = [run.dataset, run.model, run.augmentation, run.level, run.vcp, run.fold]
         return self._seed(identity)
 
-    def folds_of(self, dataset):
+    def folds_of(self, dataset: str) -> dict[str, Any]:
         """How the images of a data set are assigned to folds, and of which images.
 
         Returns:
@@ -166,16 +173,16 @@ class Study:
             "source": self.sources[dataset],
         }
 
-    def settings_of(self, run):
+    def settings_of(self, run: Run) -> RunSettings:
         """The `RunSettings` of a run."""
         return self._settings(run, self.seed_of(run), self.datasets[run.dataset])
 
-    def evaluation_settings(self):
+    def evaluation_settings(self) -> EvaluationSettings:
         """The `EvaluationSettings` of every run's model."""
         strengths = {kind: list(values) for kind, values in self.evaluation.items()}
         return EvaluationSettings(self.seed, strengths)
 
-    def network_settings(self, dataset):
+    def network_settings(self, dataset: str) -> NetworkSettings:
         """The `NetworkSettings` of a data set."""
         training = self.datasets[dataset]
         return NetworkSettings(
@@ -189,7 +196,7 @@ class Study:
             },
         )
 
-    def extension_for(self, *names):
+    def extension_for(self, *names: Iterable[str]) -> str | None:
         """The path of the extension, if any of the names is of its making; else None.
 
         Args:
@@ -200,15 +207,15 @@ class Study:
         own = {*self.extension.augmentations, *self.extension.networks, *self.extension.built}
         return self.extension.path if own & set(names) else None
 
-    def extension_of_training(self, settings):
+    def extension_of_training(self, settings: RunSettings) -> str | None:
         """The path of the extension, if a run of these `RunSettings` is trained by it."""
         return self.extension_for(settings.augmentation, settings.network)
 
-    def extension_of_evaluation(self, settings):
+    def extension_of_evaluation(self, settings: RunSettings) -> str | None:
         """The path of the extension, if a run of these `RunSettings` is evaluated by it."""
         return self.extension_for(settings.network, *self.evaluation)
 
-    def trials(self):
+    def trials(self) -> list[Trial]:
         """Every trial of the hyperparameter search, data set by data set.
 
         Returns:
@@ -230,7 +237,7 @@ class Study:
             for learning_rate in self.search.learning_rates
         ]
 
-    def settings_of_trial(self, trial):
+    def settings_of_trial(self, trial: Trial) -> RunSettings:
         """The `RunSettings` of a trial: of an unaugmented network with all its connections.
 
         Its seed follows from the study's seed and the trial's identity, in the

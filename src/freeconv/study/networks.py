@@ -3,9 +3,15 @@
 Source: Ott et al. (2020), Table A.2.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from freeconv.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class Convolution:
     filters: int
     stride: int
 
-    def output_size(self, size):
+    def output_size(self, size: int) -> int:
         """Returns the rows (or columns) of the output for `size` rows (or columns) of input."""
         return (size - self.kernel_size) // self.stride + 1
 
@@ -58,7 +64,7 @@ NETWORKS = {
 }
 
 
-def first_convolutions(network, layers):
+def first_convolutions(network: Network, layers: int | None) -> Network:
     """Returns a network with the first of its convolutions alone.
 
     Args:
@@ -75,7 +81,7 @@ def first_convolutions(network, layers):
     return replace(network, convolutions=network.convolutions[:layers])
 
 
-def check_sizes(network, input_shape):
+def check_sizes(network: Network, input_shape: Sequence[int]) -> None:
     """Raises InputError where the image, or what is left of it, is smaller than a kernel.
 
     Args:

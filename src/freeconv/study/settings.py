@@ -1,6 +1,8 @@
 """What a run is told: its identity, its settings, and the parts of a study that they come from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 UNAUGMENTED = "none"
 
@@ -160,7 +162,7 @@ class VcpGrid:
     translation: float
 
     @classmethod
-    def from_config(cls, vcp):
+    def from_config(cls, vcp: Mapping[str, Any] | None) -> "VcpGrid | None":
         """The grid that the key `vcp` of a configuration describes."""
         return cls(tuple(map(as_level, vcp["probabilities"])), as_level(vcp["translation"]))
 
@@ -190,7 +192,7 @@ class Search:
     datasets: dict[str, Budget]
 
     @classmethod
-    def from_config(cls, search):
+    def from_config(cls, search: Mapping[str, Any] | None) -> "Search | None":
         """The search that the key `search` of a configuration describes."""
         return cls(
             learning_rates=tuple(map(float, search["learning_rates"])),
@@ -234,21 +236,21 @@ class Variant:
     protocol: Protocol
 
     @property
-    def choices(self):
+    def choices(self) -> dict[str, Any]:
         """All of it but the kind as one mapping, by the names of a study's keys."""
         return {"sharing": self.sharing, **vars(self.protocol)}
 
 
-def sharing_of(text):
+def sharing_of(text: str) -> int | str:
     """A degree of sharing, as settings hold it, as the argument of `FreeConv2D`: 2 or "all"."""
     return text if text == "all" else int(text)
 
 
-def format_value(value):
+def format_value(value: Any) -> str:
     """A value as the shortest text that reads back as the same value (0.3, 0, fcn)."""
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
-def as_level(value):
+def as_level(value: float) -> float:
     """A number as a float; 0.0 for -0.0, which has another name."""
     return float(value) + 0.0

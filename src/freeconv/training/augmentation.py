@@ -9,13 +9,19 @@ numbers every time.
 Source: Ott et al. (2020), section 3 and appendix B (levels 0, 0.1, ..., 0.9, 0.99).
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import keras
 from keras import ops
 
 from freeconv.errors import InputError
 from freeconv.study.extensions import own_augmentation
+
+if TYPE_CHECKING:
+    from typing import Any
 
 AUGMENTATIONS = ("none", "translation", "rotation", "noise", "edge_noise")
 """What training images may undergo."""
@@ -30,7 +36,9 @@ EDGE_WIDTH = 5
 """Width in pixels of the border that edge noise falls on."""
 
 
-def augment(images, kind, level, seed, edge_noise="text"):
+def augment(
+    images: keras.KerasTensor, kind: str, level: float, seed: Any, edge_noise: str = "text"
+) -> keras.KerasTensor:
     """Augments or perturbs a batch of images, every image with its own random parameters.
 
     Args:
@@ -97,7 +105,7 @@ def _augment_by(function, images, kind, level, seed):
     return augmented
 
 
-def draw_shifts(level, batch, height, width, seed):
+def draw_shifts(level: float, batch: int, height: int, width: int, seed: Any) -> keras.KerasTensor:
     """Draws a translation for every image, down and right independently.
 
     Args:
@@ -117,7 +125,7 @@ def draw_shifts(level, batch, height, width, seed):
     return unit * ops.cast(level, "float32") * ops.array([height, width], dtype="float32")
 
 
-def draw_angles(level, batch, seed):
+def draw_angles(level: float, batch: int, seed: Any) -> keras.KerasTensor:
     """Draws a rotation for every image.
 
     Args:
@@ -135,7 +143,7 @@ def draw_angles(level, batch, seed):
     return unit * ops.cast(level, "float32") * 360.0
 
 
-def translate(images, shifts):
+def translate(images: keras.KerasTensor, shifts: keras.KerasTensor) -> keras.KerasTensor:
     """Shifts every image by its own amount: `out(i, j) = in(i - down, j - right)`.
 
     Values between pixels are interpolated bilinearly; what lies outside the image takes the value
@@ -176,7 +184,7 @@ def _interpolation_band(shift, size):
     return ops.relu(1.0 - ops.abs(source[:, :, None] - pixels))
 
 
-def rotate(images, degrees):
+def rotate(images: keras.KerasTensor, degrees: keras.KerasTensor) -> keras.KerasTensor:
     """Rotates every image by its own angle about its centre, `((height-1)/2, (width-1)/2)`.
 
     Values between pixels are interpolated bilinearly; what lies outside the image takes the value
@@ -229,7 +237,7 @@ def _interpolate(images, rows, columns):
     return upper + down * (lower - upper)
 
 
-def add_noise(images, level, seed):
+def add_noise(images: keras.KerasTensor, level: float, seed: Any) -> keras.KerasTensor:
     """Adds normal noise to every pixel; the result is not clipped.
 
     Args:
@@ -249,7 +257,9 @@ def add_noise(images, level, seed):
     return images + _noise(images, level, seed)
 
 
-def add_edge_noise(images, level, seed, form="text"):
+def add_edge_noise(
+    images: keras.KerasTensor, level: float, seed: Any, form: str = "text"
+) -> keras.KerasTensor:
     """Adds normal noise at the edge of the images; the result is not clipped.
 
     Args:
@@ -300,7 +310,7 @@ def _noise(images, level, seed):
     )
 
 
-def swap_quadrants(images):
+def swap_quadrants(images: keras.KerasTensor) -> keras.KerasTensor:
     """Exchanges the top right quadrant with the bottom left one.
 
     The quadrants have `height // 2` rows and `width // 2` columns; the middle row and column of

@@ -1,5 +1,7 @@
 """What an interrupted training resumes from: a file that is written now and then, and read once."""
 
+from __future__ import annotations
+
 import json
 import logging
 import time
@@ -49,7 +51,7 @@ class Checkpoint:
         self._seconds = seconds
         self._last = time.monotonic()
 
-    def load(self):
+    def load(self) -> Snapshot | None:
         """The `Snapshot` to resume from; None, and a line in the log, where there is none."""
         if not self._path.exists():
             return None
@@ -70,11 +72,11 @@ class Checkpoint:
         log.info("resuming after epoch %d, from %s", len(snapshot.records) - 1, self._path)
         return snapshot
 
-    def is_due(self):
+    def is_due(self) -> bool:
         """Whether the last file is old enough for another one."""
         return time.monotonic() - self._last >= self._seconds
 
-    def write(self, snapshot):
+    def write(self, snapshot: Snapshot) -> None:
         """Replace the file. Where that fails, the log says so and the one before stays."""
         try:
             _write(self._path, self._identity, snapshot)
@@ -83,7 +85,7 @@ class Checkpoint:
             log.warning("%s could not be written (%s): training continues", self._path, problem)
         self._last = time.monotonic()
 
-    def remove(self):
+    def remove(self) -> None:
         """Delete the file: what it is for has ended."""
         remove(self._path)
 

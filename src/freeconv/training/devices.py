@@ -1,13 +1,19 @@
 """Where a job computes: the backend of Keras, a GPU or the CPU, with the threads it was given."""
 
+from __future__ import annotations
+
 import logging
 import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from freeconv.errors import InputError
 from freeconv.training.gpu_locks import Share, list_cards, memory_of, take_card
+
+if TYPE_CHECKING:
+    from typing import Any
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +24,7 @@ MEMORY_OF_SHARES = 0.9
 """Of a card's memory, what its shares divide; the rest is left to CUDA itself in every process."""
 
 
-def use_device(requested, threads, backend, share="1/1"):
+def use_device(requested: str, threads: int, backend: str, share: Any = "1/1") -> str:
     """Choose backend and device of this process; to be called before Keras is imported.
 
     On a GPU, memory is taken as it is needed, so that several processes can share one; and no
@@ -57,7 +63,7 @@ def use_device(requested, threads, backend, share="1/1"):
     return description
 
 
-def plan_device(requested, backend, elsewhere="", *, probes=True):
+def plan_device(requested: str, backend: str, elsewhere: bool = "", *, probes: bool = True) -> str:
     """Where jobs will compute, before any of them starts.
 
     Args:
@@ -94,7 +100,7 @@ def plan_device(requested, backend, elsewhere="", *, probes=True):
     return f"gpu ({name}, {count})"
 
 
-def describe_jobs(device, jobs, threads=0):
+def describe_jobs(device: str, jobs: int, threads: int = 0) -> str:
     """Where and how many jobs compute, in a line.
 
     Args:
@@ -131,7 +137,7 @@ def _probe(backend):
     return lines[-1] if lines else None
 
 
-def require_backend(backend):
+def require_backend(backend: str) -> None:
     """Raise InputError if Keras computes with another backend than this one."""
     import keras
 

@@ -1,5 +1,9 @@
 """Evaluates a trained network on its validation fold under a sweep of perturbations."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 
@@ -7,8 +11,16 @@ from freeconv.results.schemas import EVALUATION_SCHEMA, RUN_COLUMNS
 from freeconv.training.devices import require_backend
 from freeconv.training.engine import Condition, Evaluator, computing_in, on_device
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
-def sweep_conditions(strengths):
+    import keras
+
+    from freeconv.study.settings import RunSettings
+
+
+def sweep_conditions(strengths: Mapping[str, Sequence[float]]) -> list[Any]:
     """The conditions of an evaluation.
 
     Args:
@@ -21,7 +33,14 @@ def sweep_conditions(strengths):
     return [Condition("clean", 0.0), Condition("quadrant_swap", 0.0), *sweep]
 
 
-def evaluate_model(settings, model, epoch, validation, conditions, seed):
+def evaluate_model(
+    settings: RunSettings,
+    model: keras.Model,
+    epoch: int,
+    validation: Any,
+    conditions: Sequence[Any],
+    seed: int,
+) -> pd.DataFrame:
     """Count how many images of each class a network gets right under each condition.
 
     Args:

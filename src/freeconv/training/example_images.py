@@ -6,6 +6,10 @@ angle instead of a drawn one.
 Source: Ott et al. (2020), Figs. 2 and B.1 to B.4.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 from keras import ops
@@ -22,6 +26,10 @@ from freeconv.training.augmentation import (
     translate,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
 """The levels above 0 of the paper's figures."""
 
@@ -29,7 +37,7 @@ NOISE_SEED = 0
 """Of the noise: the same draw at all levels, so that the images differ in its strength alone."""
 
 
-def example_image(records):
+def example_image(records: np.ndarray) -> np.ndarray:
     """The image shown: the first of the last class, a figure that no rotation leaves as it was.
 
     Args:
@@ -42,7 +50,7 @@ def example_image(records):
     return records["image"][np.argmax(labels == labels.max())].astype(np.float32) / 255
 
 
-def perturbed_images(image, edge_noise):
+def perturbed_images(image: np.ndarray, edge_noise: str) -> dict[Any, np.ndarray]:
     """Makes one image of every kind and strength.
 
     Args:
@@ -77,7 +85,7 @@ def perturbed_images(image, edge_noise):
     return {key: ops.convert_to_numpy(images)[0] for key, images in made.items()}
 
 
-def example_records(dataset, images):
+def example_records(dataset: str, images: Mapping[Any, np.ndarray]) -> pd.DataFrame:
     """Turns images into a data frame, clipped and rounded to what a screen can show.
 
     Args:

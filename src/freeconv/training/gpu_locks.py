@@ -5,6 +5,8 @@ however it ends, so that a killed job never keeps a card. Nothing here imports a
 must be known before one starts.
 """
 
+from __future__ import annotations
+
 import fcntl
 import logging
 import os
@@ -15,8 +17,12 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from freeconv.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +41,7 @@ class Share:
     shares: int = 1
 
     @classmethod
-    def parse(cls, text):
+    def parse(cls, text: str) -> Share:
         """The share that a text such as `1/4` means.
 
         Raises:
@@ -51,7 +57,7 @@ class Share:
         return share
 
     @property
-    def fraction(self):
+    def fraction(self) -> float:
         """Of the card's memory, above 0 and at most 1."""
         return self.taken / self.shares
 
@@ -77,13 +83,17 @@ class TakenCard:
     card: Card
     locks: tuple[int, ...]
 
-    def release(self):
+    def release(self) -> None:
         """Releases the share."""
         for lock in self.locks:
             os.close(lock)
 
 
-def list_cards(environment=os.environ, run=subprocess.run, devices=Path("/dev")):
+def list_cards(
+    environment: Mapping[str, str] = os.environ,
+    run: Callable = subprocess.run,
+    devices: Path = Path("/dev"),
+) -> list[Card]:
     """The cards that this process may use.
 
     Args:
@@ -110,7 +120,7 @@ def list_cards(environment=os.environ, run=subprocess.run, devices=Path("/dev"))
     return [Card(name, _key(name, uuids, environment)) for name in names]
 
 
-def take_card(cards, share, folder=None):
+def take_card(cards: Sequence[Card], share: Share, folder: Path | None = None) -> TakenCard:
     """Takes a share of the emptiest card; waits while none has as much left.
 
     A card is divided in one way at a time: while others have quarters of it, no half of it is free.
@@ -152,7 +162,7 @@ def take_card(cards, share, folder=None):
     return taken
 
 
-def memory_of(card, run=subprocess.run):
+def memory_of(card: Card, run: Callable = subprocess.run) -> int | None:
     """The memory of a card in MiB, or None where `nvidia-smi` does not say."""
     query = ["--query-gpu=memory.total", "--format=csv,noheader,nounits", f"--id={card.key}"]
     text = _nvidia_smi(run, *query).strip()

@@ -3,6 +3,10 @@
 Source: Ott et al. (2020), Table A.2.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import keras
 import pandas as pd
 
@@ -10,10 +14,21 @@ from freeconv.layers import FreeConv2D
 from freeconv.results.schemas import NETWORKS_SCHEMA
 from freeconv.training.models import build_model
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 def network_records(
-    dataset, model, kind, sharing, network, layers, learning_rate, image_shape, classes
-):
+    dataset: str,
+    model: str,
+    kind: str,
+    sharing: int | str,
+    network: str,
+    layers: int,
+    learning_rate: float,
+    image_shape: Sequence[int],
+    classes: int,
+) -> pd.DataFrame:
     """Lists the layers of a network.
 
     Args:

@@ -1,5 +1,9 @@
 """The networks of the paper's Table A.2, with ordinary or free convolutions."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import keras
 import numpy as np
 
@@ -9,6 +13,10 @@ from freeconv.layers.argument_validation import degree_of_sharing
 from freeconv.study.extensions import builds_model, own_network
 from freeconv.study.networks import NETWORKS, Convolution, Network, check_sizes, first_convolutions
 from freeconv.study.settings import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 __all__ = [
     "KINDS",
@@ -25,18 +33,18 @@ VCP_KINDS = ("kernel", "input")
 
 
 def build_model(
-    kind,
-    network,
-    input_shape,
-    classes,
+    kind: str,
+    network: str,
+    input_shape: Sequence[int],
+    classes: int,
     *,
-    layers=None,
-    vcp=0.0,
-    vcp_kind="kernel",
-    glorot_fans="kernel_shape",
-    seed=0,
-    sharing=1,
-):
+    layers: int | None = None,
+    vcp: float = 0.0,
+    vcp_kind: str = "kernel",
+    glorot_fans: str = "kernel_shape",
+    seed: int = 0,
+    sharing: int | str = 1,
+) -> keras.Model:
     """Builds a network of Table A.2, or of an extension, as an uncompiled Keras model.
 
     Layers are named `conv1`, `conv2`, ..., `hidden` and `output`; with `vcp_kind="input"` also
@@ -118,7 +126,7 @@ def build_model(
     return keras.Model(inputs, outputs, name=kind)
 
 
-def first_free_layer(model):
+def first_free_layer(model: keras.Model) -> FreeConv2D | None:
     """Returns the free convolution nearest to the input of `model`, or `None` without any.
 
     Its kernel is the one whose filter distances the paper follows (Fig. 5).
@@ -126,7 +134,7 @@ def first_free_layer(model):
     return next((layer for layer in model.layers if isinstance(layer, FreeConv2D)), None)
 
 
-def named_free_layer(model, name=None):
+def named_free_layer(model: keras.Model, name: str | None = None) -> FreeConv2D:
     """Returns a free convolution of a model.
 
     Args:
@@ -152,7 +160,7 @@ def named_free_layer(model, name=None):
     return layers[name]
 
 
-def load_model(path):
+def load_model(path: Path) -> keras.Model:
     """Returns the model that `model.save(path)` wrote; importing this module registers its layers.
 
     Args:

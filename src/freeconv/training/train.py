@@ -1,9 +1,11 @@
 """Trains one run: epochs, early stopping, and a record of every epoch."""
 
+from __future__ import annotations
+
 import logging
 import math
 import time
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 import numpy as np
@@ -18,6 +20,11 @@ from freeconv.training.checkpoint import Snapshot
 from freeconv.training.devices import require_backend
 from freeconv.training.engine import Condition, Evaluator, Trainer, computing_in, on_device
 from freeconv.training.models import build_model, first_free_layer
+
+if TYPE_CHECKING:
+    from freeconv.data.folds import Splits
+    from freeconv.study.settings import RunSettings
+    from freeconv.training.checkpoint import Checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +47,9 @@ class TrainedRun(NamedTuple):
     model: keras.Model
 
 
-def train_run(settings, splits, checkpoint=None):
+def train_run(
+    settings: RunSettings, splits: Splits, checkpoint: Checkpoint | None = None
+) -> TrainedRun:
     """Train a network by the paper's protocol (sections 4 and A.3).
 
     Stops after `settings.epochs` epochs, or once `settings.patience` epochs in a

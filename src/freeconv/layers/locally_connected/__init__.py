@@ -4,7 +4,10 @@ They are read as configurations and arrays, or from model files, so that neither
 tf_keras is needed here.
 """
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING
 
 from freeconv.layers import legacy_hard_sigmoid
 from freeconv.layers.conversion import CONVOLUTION_ARGUMENTS
@@ -13,10 +16,19 @@ from freeconv.layers.locally_connected.h5_files import read_layers
 from freeconv.layers.locally_connected.kernels import implementation_of
 from freeconv.layers.locally_connected.structure import LegacyLayer, Node, nodes_of
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    import keras
+    import numpy as np
+
 __all__ = ["from_locally_connected", "legacy_hard_sigmoid", "load_locally_connected"]
 
 
-def from_locally_connected(config, weights, input_shape):
+def from_locally_connected(
+    config: Mapping[str, Any], weights: Sequence[np.ndarray], input_shape: Sequence[int] | None
+) -> keras.layers.Layer:
     """Makes the free convolution that computes what a `LocallyConnected1D` or `2D` does.
 
     Args:
@@ -65,7 +77,7 @@ def from_locally_connected(config, weights, input_shape):
     return layer
 
 
-def load_locally_connected(model, layers):
+def load_locally_connected(model: keras.Model, layers: Any) -> None:
     """Copies the weights of a Keras 2 model into one that has free convolutions in its place.
 
     Layers with weights are paired by their names where both models have the same ones, otherwise in

@@ -10,12 +10,18 @@ Raises:
     InputError: on import, where Keras has another backend.
 """
 
+from __future__ import annotations
+
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import keras
 
 from freeconv.errors import InputError
 from freeconv.training.engine.base import Condition, Measurement, on_device
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 if keras.backend.backend() == "tensorflow":
     from freeconv.training.engine.tensorflow import Evaluator, Trainer, matrix_products
@@ -42,7 +48,7 @@ PRECISIONS = ("float32", "tf32", "mixed_bfloat16")
 
 
 @contextmanager
-def computing_in(precision):
+def computing_in(precision: str) -> Iterator[None]:
     """A block in which networks are built, trained and measured at a precision.
 
     Args:

@@ -1,13 +1,18 @@
 """What the compiled loops are, on any backend: their interface, and the steps they are made of."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
 
 from freeconv.training.augmentation import augment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Condition(NamedTuple):
@@ -52,7 +57,9 @@ class BaseTrainer(ABC):
         self._augment = (augmentation, level, edge_noise)
         self._random = keras.random.SeedGenerator(0)
 
-    def epoch(self, images, labels, seed):
+    def epoch(
+        self, images: keras.KerasTensor, labels: keras.KerasTensor, seed: np.random.SeedSequence
+    ) -> tuple[float, float]:
         """Train for one epoch of floor(images / batch size) steps.
 
         Args:
@@ -69,7 +76,7 @@ class BaseTrainer(ABC):
         loss, accuracy = self._epoch(images, labels)
         return float(loss), float(accuracy)
 
-    def state(self):
+    def state(self) -> list[np.ndarray]:
         """What the next epochs depend on, besides the images and their seeds.
 
         Returns:
@@ -79,7 +86,7 @@ class BaseTrainer(ABC):
         variables = [variable.numpy() for variable in self._model.variables]
         return [*variables, *map(ops.convert_to_numpy, self._adam_state())]
 
-    def restore(self, state):
+    def restore(self, state: Sequence[np.ndarray]) -> None:
         """Go on from a `state` of a trainer that was made like this one."""
         variables = self._model.variables
         for variable, value in zip(variables, state[: len(variables)], strict=True):
@@ -141,7 +148,9 @@ class BaseEvaluator(ABC):
         self._edge_noise = edge_noise
         self._random = keras.random.SeedGenerator(0)
 
-    def measure(self, images, labels, seed):
+    def measure(
+        self, images: keras.KerasTensor, labels: keras.KerasTensor, seed: np.random.SeedSequence
+    ) -> Measurement:
         """Measure the network.
 
         Args:
@@ -174,26 +183,28 @@ class BaseEvaluator(ABC):
         return ops.transpose(predicted), ops.sum(ops.reshape(losses, shape), axis=1)
 
 
-def on_device(images, labels):
+def on_device(
+    images: np.ndarray, labels: np.ndarray
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """Images and labels as tensors, where networks compute."""
     return ops.convert_to_tensor(images), ops.convert_to_tensor(labels, "int32")
 
 
-def reset_random(generator, seed):
+def reset_random(generator: keras.random.SeedGenerator, seed: np.random.SeedSequence) -> None:
     """Set a `keras.random.SeedGenerator` to the start of the stream of a `SeedSequence`."""
     generator.state.assign(seed.generate_state(2) >> 1)
 
 
-def scale_pixels(images):
+def scale_pixels(images: keras.KerasTensor) -> keras.KerasTensor:
     """Pixels 0..255 as floats 0..1."""
     return ops.cast(images, "float32") / 255.0
 
 
-def cross_entropy(labels, probabilities):
+def cross_entropy(labels: keras.KerasTensor, probabilities: keras.KerasTensor) -> keras.KerasTensor:
     """Cross-entropy in nats of each image."""
     return ops.sparse_categorical_crossentropy(labels, probabilities)
 
 
-def is_correct(labels, probabilities):
+def is_correct(labels: keras.KerasTensor, probabilities: keras.KerasTensor) -> keras.KerasTensor:
     """Whether the most probable class is the label, of each image."""
     return ops.equal(ops.cast(labels, "int32"), ops.argmax(probabilities, axis=-1))
