@@ -85,7 +85,7 @@ def test_lack_of_memory_is_told_with_what_to_do():
         jnp.ones(2**46).block_until_ready()
     text = explain(caught.value)
     assert text.startswith("out of memory (RESOURCE_EXHAUSTED: Out of memory allocating 2814749")
-    assert "let fewer cells share a card" in text
+    assert "let fewer runs share a card" in text
 
 
 def test_precision_of_matrix_products():

@@ -114,11 +114,12 @@ class BaseFreeConv(keras.layers.Layer):
         self.output_grid = self._output_grid(size)
         self.tile = self._tile()
         self.tile_grid = tile_grid(self.output_grid, self.tile)
-        geometry = (self.kernel_size, self.strides)
-        self._margins = zero_margins(size, *geometry, self.padding)
-        padded = [pixels + sum(zeros) for pixels, zeros in zip(size, self._margins, strict=True)]
-        self._table = PatchTable.of(self.output_grid, *geometry, padded, self.tile)
         tiles = math.prod(self.tile_grid)
+        if tiles > 1:
+            geometry = (self.kernel_size, self.strides)
+            self._margins = zero_margins(size, *geometry, self.padding)
+            padded = [n + sum(zeros) for n, zeros in zip(size, self._margins, strict=True)]
+            self._table = PatchTable.of(self.output_grid, *geometry, padded, self.tile)
         shape = (tiles, math.prod(self.kernel_size) * channels, self.filters)
 
         regularizer, constraint = self.kernel_regularizer, self.kernel_constraint
@@ -153,6 +154,8 @@ class BaseFreeConv(keras.layers.Layer):
             # The mask alone says which weights are masked, whatever is stored in their places;
             # their gradient becomes zero here.
             kernel = without_masked(kernel, self.connection_mask)
+        if math.prod(self.tile_grid) == 1:
+            return self.activation(self._convolution(inputs, kernel))
         outputs = multiply_patches(kernel, self._pixels(inputs), self._table)
         if self.bias is not None:
             bias = ops.cast(self.bias, self.compute_dtype)
@@ -165,6 +168,22 @@ class BaseFreeConv(keras.layers.Layer):
             outputs = self.activation(outputs)
         outputs = self._images(outputs)
         return outputs if elementwise else self.activation(outputs)
+
+    def _convolution(self, inputs, kernel):
+        """Returns what a single tile gives: one kernel for all positions is a convolution."""
+        inputs = argument_validation.images_of_shape(inputs, self.input_spec.shape[1:])
+        outputs = ops.conv(
+            ops.cast(inputs, self.compute_dtype),
+            ops.reshape(kernel, (*self.kernel_size, -1, self.filters)),
+            self.strides,
+            self.padding,
+            self.data_format,
+        )
+        if self.bias is None:
+            return outputs
+        bias = ops.cast(ops.reshape(self.bias, (self.filters,)), self.compute_dtype)
+        ones = (1,) * len(self.axes)
+        return outputs + ops.reshape(bias, self._by_image_format((*ones, -1), (-1, *ones)))
 
     def _pixels(self, inputs):
         """Returns images as (pixels, channels, batch), padded."""
