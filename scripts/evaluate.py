@@ -33,7 +33,6 @@ def _evaluate(arguments):
     # once its backend is chosen.
     from freeconv.io import read_header, read_parquet, write_parquet
     from freeconv.results.best_epoch import best_epoch
-    from freeconv.results.components import evaluation_code
     from freeconv.results.schemas import EVALUATION_SCHEMA, HISTORY_SCHEMA
     from freeconv.study.settings import EvaluationSettings, RunSettings
     from freeconv.training.devices import use_device
@@ -47,9 +46,11 @@ def _evaluate(arguments):
         load(arguments.extension)
 
     from freeconv.data.folds import read_splits
-    from freeconv.results.provenance import describe_origin
-    from freeconv.results.staleness import training_identity
-    from freeconv.training.evaluate import evaluate_model, sweep_conditions
+    from freeconv.training.evaluate import (
+        evaluate_model,
+        origin_of_evaluation,
+        sweep_conditions,
+    )
     from freeconv.training.models import load_model
 
     splits = read_splits(arguments.data, arguments.folds, settings.fold)
@@ -61,11 +62,7 @@ def _evaluate(arguments):
         sweep_conditions(request.strengths),
         request.seed,
     )
-    origin = {
-        **describe_origin(settings, splits, device, evaluation_code(settings, arguments.extension)),
-        "training": training_identity(training),
-        "evaluation": vars(request),
-    }
+    origin = origin_of_evaluation(request, training, splits, device, arguments.extension)
     write_parquet(evaluation, arguments.output, EVALUATION_SCHEMA, origin)
 
 

@@ -1,11 +1,12 @@
-"""Train one run: write the history of its epochs and, if asked to, its best epoch's model."""
+"""Train one run: write the history of its epochs, its best epoch's model, and how that does."""
 
 from pathlib import Path
 
 from freeconv.command_line import add_device, add_extension, read_settings, run_script
+from freeconv.errors import InputError
 from freeconv.io import marked_as_running
 from freeconv.study.extensions import load
-from freeconv.study.settings import RunSettings
+from freeconv.study.settings import EvaluationSettings, RunSettings
 
 
 def add_arguments(parser):
@@ -22,6 +23,19 @@ def add_arguments(parser):
     parser.add_argument("--history", type=Path, required=True, help="history to write (.parquet)")
     parser.add_argument("--model-file", type=Path, help="model to write (.keras); none without it")
     parser.add_argument(
+        "--evaluation",
+        type=Path,
+        help="evaluation of the model to write (.parquet), as evaluate.py does; none without it",
+    )
+    parser.add_argument(
+        "--evaluation-settings",
+        metavar="JSON",
+        help="fields of freeconv.study.settings.EvaluationSettings: a JSON file, or its text",
+    )
+    parser.add_argument(
+        "--evaluation-extension", type=Path, help="the extension, if the evaluation needs it"
+    )
+    parser.add_argument(
         "--checkpoint",
         type=Path,
         help="file (.npz) to resume from after an interruption, deleted at the end",
@@ -35,6 +49,8 @@ def add_arguments(parser):
 
 
 def main(arguments):
+    if bool(arguments.evaluation) != bool(arguments.evaluation_settings):
+        raise InputError("--evaluation and --evaluation-settings: only together")
     with marked_as_running(arguments.history):
         _train(arguments)
 
@@ -45,16 +61,25 @@ def _train(arguments):
     from freeconv.training.devices import use_device
 
     settings = read_settings(RunSettings, arguments.settings)
+    request = arguments.evaluation and read_settings(
+        EvaluationSettings, arguments.evaluation_settings
+    )
     device = use_device(arguments.device, arguments.threads, settings.backend, arguments.gpu_share)
-    if arguments.extension:
-        load(arguments.extension)
+    for extension in {arguments.extension, arguments.evaluation_extension} - {None}:
+        load(extension)
 
     from freeconv.data.folds import read_splits
     from freeconv.io import whole_file, write_parquet
+    from freeconv.results.best_epoch import best_epoch
     from freeconv.results.components import training_code
     from freeconv.results.provenance import describe_origin
-    from freeconv.results.schemas import HISTORY_SCHEMA
+    from freeconv.results.schemas import EVALUATION_SCHEMA, HISTORY_SCHEMA
     from freeconv.training.checkpoint import Checkpoint
+    from freeconv.training.evaluate import (
+        evaluate_model,
+        origin_of_evaluation,
+        sweep_conditions,
+    )
     from freeconv.training.train import train_run
 
     splits = read_splits(arguments.data, arguments.folds, settings.fold)
@@ -66,6 +91,19 @@ def _train(arguments):
     if arguments.model_file:
         with whole_file(arguments.model_file) as partial:
             run.model.save(partial)
+    if request:
+        evaluation = evaluate_model(
+            settings,
+            run.model,
+            best_epoch(run.history),
+            splits.validation,
+            sweep_conditions(request.strengths),
+            request.seed,
+        )
+        evaluated = origin_of_evaluation(
+            request, origin, splits, device, arguments.evaluation_extension
+        )
+        write_parquet(evaluation, arguments.evaluation, EVALUATION_SCHEMA, evaluated)
     write_parquet(run.history, arguments.history, HISTORY_SCHEMA, origin)
     if checkpoint:
         checkpoint.remove()

@@ -93,7 +93,7 @@ def test_snakemake_leaves_the_checkpoint_of_a_failed_job_and_asks_for_more_memor
     results = tmp_path / "results/smoke"
     folder = results / "runs/digits/cnn/none-0/vcp-0/fold-1"
     files = [tmp_path / "data/digits.npy", results / "folds/digits.parquet"]
-    files += [folder / "checkpoint.npz", folder / "model.keras"]
+    files += [folder / "checkpoint.npz", folder / "evaluated.parquet"]
     for file in files:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"not looked at")

@@ -83,7 +83,7 @@ def test_the_search_for_dangers_finds_them(code):
 # `shlex` has quoted already.
 QUOTED = {
     *("params.settings", "params.extension", "params.content", "params.addresses"),
-    *("params.format", "params.files", "params.used"),
+    *("params.format", "params.files", "params.trained"),
     *("threads", "resources.device", "resources.gpu_share"),
 }
 
@@ -102,13 +102,14 @@ def test_what_is_quoted_elsewhere_goes_through_shlex():
     functions = dict(re.findall(r"^def (\w+)\(.*\n((?: .*\n|\n)+)", text, re.MULTILINE))
     for name in (
         *("fold_settings", "format_of_images", "files_of_images", "extension_argument"),
-        *("download_content", "download_addresses", "model_no_longer_needed"),
+        *("download_content", "download_addresses"),
     ):
         assert re.search(r"return shlex\.(join|quote)\(", functions[name]), name
     for name in ("run_settings", "trial_settings"):
         assert "return training_settings(" in functions[name]
     for name in ("training_settings", "evaluation_settings"):
-        assert re.search(r'return f"--settings {shlex.quote\(.*\)} {extension}"', functions[name])
+        returned = r'return f"(--|{prefix})settings {shlex.quote\(.*\)} {extension}"'
+        assert re.search(returned, functions[name])
         assert "extension = extension_argument(" in functions[name]
     assert "return extension_argument(" in functions["extension_input"]
 

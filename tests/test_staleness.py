@@ -258,18 +258,23 @@ def test_a_stale_run_is_trained_once(project, snakemake, planned):
 
 
 def test_training_alone_loses_no_work(project, snakemake, planned):
-    """Its models wait for their evaluations, and go after them."""
+    """The evaluations that they made wait for their names, if they are what is asked for."""
     configure(project, augmentations={"translation": [0, 0.2]}, vcp=None, models=["cnn"])
+    asked = yaml.safe_load((project / "study.yaml").read_text())["evaluation"]
     words = ("--configfile", project / "study.yaml", *ANY_PROFILE)
     trained = snakemake(project, "train", *words, snakefile=project / "Snakefile")
     assert trained.returncode == 0, trained.stdout
     assert trained.stdout.count("rule train_run") == 1
-    (model,) = project.glob("results/**/model.keras")
+    (waiting,) = project.glob("results/**/evaluated.parquet")
     assert planned() == (0, 1)
-    target = model.with_name("evaluation.parquet").relative_to(project)
+    stronger_evaluation(project)
+    assert planned() == (2, 2)  # the one that has its name, too
+    configure(project, evaluation=asked)
+    assert planned() == (0, 1)
+    target = waiting.with_name("evaluation.parquet").relative_to(project)
     evaluated = snakemake(project, target, *words, snakefile=project / "Snakefile")
     assert evaluated.returncode == 0, evaluated.stdout
     assert "rule train_run" not in evaluated.stdout
-    assert not model.exists()
+    assert not waiting.exists()
     assert planned() == (0, 0)
     assert planned("train") == (0, 0)

@@ -11,7 +11,7 @@ rule train_run:
         unpack(training_inputs),
     output:
         history=HISTORY,
-        model=MODEL,
+        trained=TRAINED,
     log:
         f"logs/{{study}}/train/{RUN}.log",
     benchmark:
@@ -25,12 +25,13 @@ rule train_run:
         mem_mb=memory_of_a_job,
     params:
         settings=run_settings,
+        trained=what_training_leaves,
         checkpoint=checkpoint_of_a_job,
     shell:
         'python "$FREECONV/scripts/train.py" {params.settings} --data {input.data:q} '
         "--folds {input.folds:q} --device {resources.device} "
         "--gpu-share {resources.gpu_share} --threads {threads} "
-        "--history {output.history:q} --model-file {output.model:q} "
+        "--history {output.history:q} {params.trained} {output.trained:q} "
         "--checkpoint {params.checkpoint:q} 2> {log:q}"
 
 
@@ -72,16 +73,17 @@ rule evaluate_run:
     conda:
         training_environment()
     resources:
-        gpu=by_attempt(gpus_of_a_job),
+        gpu=by_attempt(gpus_of_a_job) if STUDY.keep_models else 0,
         gpu_share=by_attempt(gpu_share_of_a_job),
         device=STUDY.device,
-        mem_mb=memory_of_a_job,
+        mem_mb=memory_of_a_job if STUDY.keep_models else 100,
     params:
         settings=evaluation_settings,
-        used=model_no_longer_needed,
     shell:
         'python "$FREECONV/scripts/evaluate.py" --history {input.history:q} '
-        "--model-file {input.model:q} --data {input.data:q} --folds {input.folds:q} "
+        "--model-file {input.trained:q} --data {input.data:q} --folds {input.folds:q} "
         "{params.settings} --device {resources.device} "
         "--gpu-share {resources.gpu_share} "
-        "--threads {threads} --output {output:q} 2> {log:q} && rm -f {params.used}"
+        "--threads {threads} --output {output:q} 2> {log:q}"
+        if STUDY.keep_models
+        else "mv {input.trained:q} {output:q} 2> {log:q}"

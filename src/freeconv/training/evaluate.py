@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from freeconv.results.components import evaluation_code
+from freeconv.results.provenance import describe_origin
 from freeconv.results.schemas import EVALUATION_SCHEMA, RUN_COLUMNS
+from freeconv.results.staleness import training_identity
+from freeconv.study.settings import RunSettings
 from freeconv.training.devices import require_backend
 from freeconv.training.engine import Condition, Evaluator, computing_in, on_device
 
@@ -17,7 +21,8 @@ if TYPE_CHECKING:
 
     import keras
 
-    from freeconv.study.settings import RunSettings
+    from freeconv.data.folds import Splits
+    from freeconv.study.settings import EvaluationSettings
 
 
 def sweep_conditions(strengths: Mapping[str, Sequence[float]]) -> list[Any]:
@@ -84,3 +89,27 @@ def evaluate_model(
         for label in classes
     ]
     return pd.DataFrame(records, columns=EVALUATION_SCHEMA.names)
+
+
+def origin_of_evaluation(
+    request: EvaluationSettings,
+    trained: Mapping[str, Any],
+    splits: Splits,
+    device: str,
+    extension: Any = None,
+) -> dict[str, Any]:
+    """What to keep beside an evaluation.
+
+    Args:
+        request: `settings.EvaluationSettings`.
+        trained: what the history of the network keeps beside its rows.
+        splits: `folds.Splits` of the run's fold.
+        device: description of the device that evaluates.
+        extension: see `components.evaluation_code`.
+    """
+    settings = RunSettings(**trained["settings"])
+    return {
+        **describe_origin(settings, splits, device, evaluation_code(settings, extension)),
+        "training": training_identity(trained),
+        "evaluation": vars(request),
+    }

@@ -58,11 +58,15 @@ def state_of_run_evaluation(run):
     trained = state_of_run(run)
     if trained.word != VALID:
         return State(trained.word)
-    files = named_after(run, EVALUATION), named_after(run, HISTORY)
-    request = STUDY.evaluation_settings()
-    settings = STUDY.settings_of(run)
+    return state_of_evaluation_file(run, named_after(run, EVALUATION))
+
+
+def state_of_evaluation_file(run, file):
+    """The state of an evaluation of a run whose history is valid."""
+    request, settings = STUDY.evaluation_settings(), STUDY.settings_of(run)
     extension = STUDY.extension_of_evaluation(settings)
-    return state_of_evaluation(*files, settings, request, extension)
+    history = named_after(run, HISTORY)
+    return state_of_evaluation(file, history, settings, request, extension)
 
 
 @cache
@@ -148,12 +152,21 @@ def inputs_by_state(state, wildcards):
     return inputs
 
 
+def state_of_training_job(run):
+    """The state of what a training leaves: an evaluation that waits is of today's settings."""
+    state = state_of_run(run)
+    waiting = named_after(run, EVALUATED)
+    if state.word != VALID or STUDY.keep_models or not Path(waiting).exists():
+        return state
+    return state_of_evaluation_file(run, waiting)
+
+
 def training_inputs(wildcards):
     """What a run is trained on; before it, networks of an extension are built once.
 
     Only then is it known whether they take these images.
     """
-    state = state_of_run(run_of(wildcards))
+    state = state_of_training_job(run_of(wildcards))
     inputs = inputs_by_state(state, wildcards)
     if state.word != VALID and STUDY.extension_for(
         STUDY.datasets[wildcards.dataset].network
@@ -169,10 +182,10 @@ def trial_inputs(wildcards):
 
 
 def evaluation_inputs(wildcards):
-    """What an evaluation is made of; a valid one needs no model, which may be gone."""
+    """What an evaluation is made of; a valid one needs nothing that may be gone."""
     state = state_of_run_evaluation(run_of(wildcards))
-    # Written with the model, which alone decides.
+    # Written with what the training leaves, which alone decides.
     inputs = {"history": ancient(HISTORY.format(**wildcards))}
     if state.word != VALID or is_forced():
-        inputs["model"] = MODEL.format(**wildcards)
+        inputs["trained"] = TRAINED.format(**wildcards)
     return inputs | inputs_by_state(state, wildcards)

@@ -35,9 +35,9 @@ def running_jobs(run):
 def jobs_of_run(run, running):
     """The training and the evaluation of a run: what they took, or that they are still to be run."""
     evaluated = state_of_run_evaluation(run).word == VALID
-    # Without its model a run cannot be evaluated, and is trained again.
+    # Without what a training leaves a run cannot be evaluated, and is trained again.
     trained = state_of_run(run).word == VALID and (
-        evaluated or Path(named_after(run, MODEL)).exists()
+        evaluated or Path(named_after(run, TRAINED)).exists()
     )
     history = named_after(run, HISTORY)
     benchmarks = {kind: named_after(run, file) for kind, file in BENCHMARKS.items()}

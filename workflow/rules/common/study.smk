@@ -60,6 +60,7 @@ FOLDS = "results/{study}/folds/{dataset}.parquet"
 HISTORY = f"results/{{study}}/runs/{RUN}/history.parquet"
 EVALUATION = f"results/{{study}}/runs/{RUN}/evaluation.parquet"
 MODEL = f"results/{{study}}/runs/{RUN}/model.keras"
+EVALUATED = f"results/{{study}}/runs/{RUN}/evaluated.parquet"
 TRIAL_HISTORY = f"results/{{study}}/search/{TRIAL}/history.parquet"
 
 # For the report, for programs, to read, and for a paper.
@@ -149,6 +150,6 @@ def as_json(settings):
     return json.dumps(vars(settings))
 
 
-def extension_argument(path):
+def extension_argument(path, prefix="--"):
     """The study's extension as an argument of a script; nothing where it is not needed."""
-    return shlex.quote(f"--extension={path}") if path else ""
+    return shlex.quote(f"{prefix}extension={path}") if path else ""

@@ -4,6 +4,12 @@
 # with what it noted itself of an earlier run: `staleness.smk` compares them with the results' own words.
 
 
+# What a training leaves for the evaluation beside its history: the model, where the study keeps
+# models; else the evaluation itself, made in the same process, as to start another one and load
+# TensorFlow there takes as long as a small training. The evaluation is then but given its name.
+TRAINED = MODEL if STUDY.keep_models else EVALUATED
+
+
 def run_settings(wildcards, input):
     """The settings of a run as an argument of the training script."""
     return training_settings(STUDY.settings_of(run_of(wildcards)))
@@ -20,22 +26,20 @@ def training_settings(settings):
     return f"--settings {shlex.quote(as_json(settings))} {extension}"
 
 
-def evaluation_settings(wildcards, input):
+def evaluation_settings(wildcards, input, prefix="--"):
     """What models are evaluated on, as an argument, with the extension that it needs."""
     settings = STUDY.settings_of(run_of(wildcards))
-    extension = extension_argument(STUDY.extension_of_evaluation(settings))
+    extension = extension_argument(STUDY.extension_of_evaluation(settings), prefix)
     request = as_json(STUDY.evaluation_settings())
-    return f"--settings {shlex.quote(request)} {extension}"
+    return f"{prefix}settings {shlex.quote(request)} {extension}"
 
 
-def model_no_longer_needed(wildcards, input):
-    """The model that goes once it is evaluated, unless the study keeps models, as words.
-
-    Snakemake would delete a `temp` file as soon as a run has no job that takes it: of a run that
-    only trains, all of them.
-    """
-    model = input.get("model")
-    return shlex.quote(model) if model and not STUDY.keep_models else ""
+def what_training_leaves(wildcards, input):
+    """The argument of the training script that goes before `TRAINED`, and those with it."""
+    if STUDY.keep_models:
+        return "--model-file"
+    settings = evaluation_settings(wildcards, input, prefix="--evaluation-")
+    return f"{settings} --evaluation"
 
 
 def by_attempt(resource):
