@@ -10,6 +10,7 @@ from freeconv.training.engine import (
     Condition,
     Evaluator,
     Trainer,
+    base,
     computing_in,
     on_device,
 )
@@ -158,6 +159,33 @@ def test_perturbations_are_redrawn_by_seed_alone():
     np.testing.assert_array_equal(first, again)
     assert first[0] != other[0]
     assert first[0] != first[1]
+
+
+def test_conditions_in_parts_give_what_they_give_together(monkeypatch):
+    model = small_model()
+    conditions = [Condition("noise", 0.2), Condition("clean", 0.0), Condition("translation", 0.3)]
+    data, ends = on_device(IMAGES, LABELS), []
+    for size in (2**30, 2 * 4 * base.activation_bytes(model), 1):
+        monkeypatch.setattr(base, "ACTIVATION_BYTES", size)
+        parts = evaluator(model, *conditions)
+        ends.append((parts._at_once, *parts.measure(*data, sequence(5))))
+    (whole, *together), (two, *in_two), (one, *alone) = ends
+    assert (whole, two, one) == (3, 2, 1)
+    for predictions, losses in (in_two, alone):
+        np.testing.assert_array_equal(predictions, together[0])
+        np.testing.assert_allclose(losses, together[1], rtol=1e-5)
+
+
+def test_activations_are_counted_by_hand():
+    model = keras.Sequential(
+        [
+            keras.Input((9, 8, 2)),
+            FreeConv2D(5, 3, strides=2),  # 4 x 3 positions of patches of 18
+            keras.layers.Flatten(),
+            keras.layers.Dense(7),
+        ]
+    )
+    assert base.activation_bytes(model) == 4 * (1 + 12 * 5 + 12 * 18 + 60 + 7)
 
 
 def test_measuring_changes_nothing():

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
 
+from freeconv.layers.base_free_conv import BaseFreeConv
 from freeconv.training.augmentation import augment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+ACTIVATION_BYTES = 300 * 2**20
+"""Of an evaluation at once, about: so many conditions of a batch go through a network together."""
 
 
 class Condition(NamedTuple):
@@ -147,6 +154,8 @@ class BaseEvaluator(ABC):
         self._batch_size = batch_size
         self._edge_noise = edge_noise
         self._random = keras.random.SeedGenerator(0)
+        at_once = ACTIVATION_BYTES // (batch_size * activation_bytes(model))
+        self._at_once = min(max(at_once, 1), len(self._conditions))
 
     def measure(
         self, images: keras.KerasTensor, labels: keras.KerasTensor, seed: np.random.SeedSequence
@@ -172,15 +181,44 @@ class BaseEvaluator(ABC):
     def _batch(self, images, labels):
         """Predictions (images, conditions) of a batch, and its summed losses (conditions,)."""
         images = scale_pixels(images)
+        parts = []
+        for first in range(0, len(self._conditions), self._at_once):
+            conditions = self._conditions[first : first + self._at_once]
+            with self._after(parts):
+                parts.append(self._under(conditions, images, labels))
+        predicted, losses = zip(*parts, strict=True)
+        return ops.concatenate(predicted, axis=1), ops.concatenate(losses)
+
+    def _under(self, conditions, images, labels):
+        """What `_batch` returns, under some of the conditions."""
         perturbed = [
             augment(images, kind, strength, self._random, self._edge_noise)
-            for kind, strength in self._conditions
+            for kind, strength in conditions
         ]
         probabilities = self._model(ops.concatenate(perturbed, axis=0), training=False)
-        shape = (len(self._conditions), -1)
+        shape = (len(conditions), -1)
         losses = cross_entropy(ops.tile(labels, shape[:1]), probabilities)
         predicted = ops.reshape(ops.argmax(probabilities, axis=-1), shape)
         return ops.transpose(predicted), ops.sum(ops.reshape(losses, shape), axis=1)
+
+    def _after(self, parts):
+        """A block that is computed after the parts there are, where a backend has to be told."""
+        return nullcontext()
+
+
+def activation_bytes(model: keras.Model) -> int:
+    """Bytes of the activations of one image in all layers, patches of free ones included.
+
+    Of a network that an extension builds, layers that are called several times are counted once.
+    """
+    elements = 1
+    for layer in model.layers:
+        with suppress(AttributeError, ValueError):  # has no output, or several
+            for output in keras.tree.flatten(layer.output):
+                elements += math.prod(size or 1 for size in output.shape)
+        if isinstance(layer, BaseFreeConv):
+            elements += math.prod(layer.output_grid) * layer.kernel.shape[1]
+    return 4 * elements
 
 
 def on_device(
