@@ -22,6 +22,7 @@ from benchmarks.harness import Aim, measurement, missing
 from benchmarks.machine import ROOT
 from freeconv.data.formats import pack
 from freeconv.study import config
+from freeconv.study.memory import memory_of_run
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,15 @@ TRAINING, EVALUATION = "train.py", "evaluate.py"
 PAPER = "the paper's study, 920 runs"
 DRAWING = "the digits study, 184 precomputed runs"
 DEMO = "the demo, without installation"
+
+# Network, kind, shape and number of images, batch: what is trained for an epoch, and evaluated.
+MEMORY = {
+    "mnist fcn, 28 x 28 x 1, batch 256": ("mnist", "fcn", (28, 28, 1), 14_000, 256),
+    "cifar10 fcn, 32 x 32 x 3, batch 128": ("cifar10", "fcn", (32, 32, 3), 6_000, 128),
+    "mnist fcn, 64 x 64 x 3, batch 64": ("mnist", "fcn", (64, 64, 3), 2_000, 64),
+    "mnist cnn, 224 x 224 x 3, batch 8": ("mnist", "cnn", (224, 224, 3), 100, 8),
+}
+ASKED = "mem_mb"
 
 EPOCHS = 4
 """Epochs that a run is given; all but the first run at the usual pace."""
@@ -46,6 +56,9 @@ class Usage(NamedTuple):
 def measure(options):
     """Rows of all cases; a quick run leaves the demo and the drawing out."""
     rows = _run_of_the_demo(options)
+    for case, sizes in MEMORY.items():
+        if not options.quick:
+            rows += _memory(case, *sizes, options)
     dry, rounds = ["--dry-run"], options.choose(3, 1)
     rows += _workflow(options, PAPER, "config/config.yaml", dry, rounds)
     for case, study in ((DRAWING, "config/digits.yaml"), (DEMO, "config/demo.yaml")):
@@ -59,7 +72,13 @@ def measure(options):
 def aims(options):
     """What is aimed at, a list of `harness.Aim`."""
     snakemake = ("snakemake",)
+    memory = [
+        Aim(case, f"peak / mem_mb, {side}", (TRAINING,), (ASKED,), side, limit, "peak memory")
+        for case in MEMORY
+        for side, limit in (("at most", 1.3), ("at least", 0.7))
+    ]
     return [
+        *memory,
         Aim(RUN, "fixed cost of training", (TRAINING,), side="at most", limit=6.0),
         Aim(RUN, "evaluation", (EVALUATION,)),
         Aim(PAPER, "dry run", snakemake, side="at most", limit=5.0),
@@ -90,6 +109,30 @@ def _run_of_the_demo(options):
         row
         for script, usages in taken.items()
         for row in usage_rows(RUN, script, usages, notes.get(script, ""))
+    ]
+
+
+def _memory(case, network, kind, shape, images, batch, options):
+    """Peaks of training and evaluating, and what the workflow asks for."""
+    log.info("costs: memory of %s", case)
+    study = read_study("config/config.yaml")
+    run = next(r for r in study.runs() if (r.dataset, r.model) == (network, kind) and r.level > 0)
+    settings = replace(study.settings_of(run), epochs=1, batch_size=batch)
+    taken = {TRAINING: [], EVALUATION: []}
+    with tempfile.TemporaryDirectory() as folder:
+        runner = Runner(folder, options)
+        runner.make_images(shape, images)
+        runner.make_folds(settings)
+        for _ in range(3):
+            taken[TRAINING].append(runner.train(settings))
+            taken[EVALUATION].append(runner.evaluate(study.evaluation_settings()))
+    asked = [float(memory_of_run(settings, shape, images, "cpu"))]
+    return [
+        *(
+            measurement("costs", case, script, "peak memory", [u.memory for u in usages], "MiB")
+            for script, usages in taken.items()
+        ),
+        measurement("costs", case, ASKED, "peak memory", asked, "MiB", "asked for by the rules"),
     ]
 
 

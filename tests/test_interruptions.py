@@ -104,7 +104,8 @@ def test_snakemake_leaves_the_checkpoint_of_a_failed_job_and_asks_for_more_memor
         *("--configfile", root / ".test/config/config.yaml"),
     )
     assert run.returncode != 0
-    assert re.findall(r"resources: .*mem_mb=(\d+)", run.stdout) == ["5000", "10000"], run.stdout
+    first, again = map(int, re.findall(r"resources: .*mem_mb=(\d+)", run.stdout))
+    assert again == 2 * first > 1000, run.stdout
     log = tmp_path / "logs/smoke/train/digits/cnn/none-0/vcp-0/fold-1.log"
     assert "invalid choice: 'none'" in log.read_text()
     assert [file.name for file in folder.iterdir()] == ["checkpoint.npz"]

@@ -22,7 +22,7 @@ rule train_run:
         gpu=by_attempt(gpus_of_a_job),
         gpu_share=by_attempt(gpu_share_of_a_job),
         device=STUDY.device,
-        mem_mb=memory_of_a_job,
+        mem_mb=memory_of_a_training,
     params:
         settings=run_settings,
         trained=what_training_leaves,
@@ -50,7 +50,7 @@ rule train_trial:
         gpu=by_attempt(gpus_of_a_job),
         gpu_share=by_attempt(gpu_share_of_a_job),
         device=STUDY.device,
-        mem_mb=memory_of_a_job,
+        mem_mb=memory_of_a_trial,
     params:
         settings=trial_settings,
         checkpoint=checkpoint_of_a_job,
@@ -76,7 +76,7 @@ rule evaluate_run:
         gpu=by_attempt(gpus_of_a_job) if STUDY.keep_models else 0,
         gpu_share=by_attempt(gpu_share_of_a_job),
         device=STUDY.device,
-        mem_mb=memory_of_a_job if STUDY.keep_models else 100,
+        mem_mb=memory_of_a_training if STUDY.keep_models else 100,
     params:
         settings=evaluation_settings,
     shell:
