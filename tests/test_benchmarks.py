@@ -1,6 +1,7 @@
 """That the benchmarks compare like with like, time fairly, and report what they measured."""
 
 import os
+import subprocess
 import sys
 import time
 from functools import partial
@@ -9,7 +10,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from benchmarks import epochs, layers, report, stacks
+from benchmarks import epochs, gpu, layers, report, stacks
 from benchmarks.__main__ import SUBJECTS, main
 from benchmarks.costs import run_process
 from benchmarks.harness import (
@@ -24,6 +25,7 @@ from benchmarks.harness import (
 from benchmarks.peers import jax_local, locally_connected, ours, torch_unfold
 from benchmarks.workers import Contender, Worker, race
 from freeconv.errors import InputError
+from freeconv.study.grid import Study
 from freeconv.training.models import NETWORKS, build_model
 
 SMALL = stacks.Stack("mnist", (stacks.Layer(7, 6, 2, 3, 4, 2, "valid"),), 3, input_gradient=True)
@@ -328,3 +330,39 @@ def test_a_stack_says_how_many_kernels_it_has():
         assert layer.kernels == kernels
         features = ours.KerasStack(stack, "fcn").features()
         assert features.shape == (2, 36 * 4)
+
+
+def test_the_work_of_a_step_is_counted_by_hand(read_config):
+    study = Study.from_config(read_config("config/config.yaml"))
+    run = next(run for run in study.runs() if (run.dataset, run.model) == ("mnist", "fcn"))
+    work = gpu.work_of_step(study.settings_of(run), (28, 28, 1))
+    dense = 3 * 2 * 256 * (2048 * 1024 + 1024 * 10)
+    assert work.operations == stacks.network("mnist", 256).product_flops() + dense
+    kernels = 169 * 10 * 32 + 36 * 289 * 64 + 16 * 577 * 128
+    weights = kernels + 2049 * 1024
+    patches = 169 * 9 + 36 * 288 + 16 * 576
+    outputs = 784 + 169 * 32 + 36 * 64 + 16 * 128 + 2048 + 1024
+    assert work.bytes == 4 * (11 * weights + 6 * 256 * (patches + outputs))
+
+
+def test_the_slowest_of_operations_bytes_and_starts_limits_a_step():
+    card = gpu.Card(operations=100.0, bandwidth=10.0, start=0.001)
+    assert gpu.seconds_of_step(gpu.Work(200.0, 5.0, 10), card) == (2.0, "operations")
+    assert gpu.seconds_of_step(gpu.Work(200.0, 50.0, 10), card) == (5.0, "bytes")
+    work = gpu.Work(1.0, 0.1, 100)
+    assert gpu.seconds_of_step(work, card) == (0.1, "starts")
+    assert gpu.runs_at_once(work, card) == 10
+    assert gpu.runs_at_once(gpu.Work(200.0, 5.0, 10), card) == 1
+
+
+def test_without_a_card_the_script_for_gpus_says_so(root):
+    run = subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu"],
+        cwd=root,
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": str(root / "src")},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1].startswith("error: ")
