@@ -11,7 +11,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from freeconv.layers.base_free_conv import BaseFreeConv
 from freeconv.training.augmentation import augment
 
 if TYPE_CHECKING:
@@ -216,8 +215,9 @@ def activation_bytes(model: keras.Model) -> int:
         with suppress(AttributeError, ValueError):  # has no output, or several
             for output in keras.tree.flatten(layer.output):
                 elements += math.prod(size or 1 for size in output.shape)
-        if isinstance(layer, BaseFreeConv):
-            elements += math.prod(layer.output_grid) * layer.kernel.shape[1]
+        # Of free convolutions alone, which are not imported: no other network depends on them.
+        if grid := getattr(layer, "output_grid", None):
+            elements += math.prod(grid) * layer.kernel.shape[1]
     return 4 * elements
 
 
