@@ -32,7 +32,6 @@ def _evaluate(arguments):
     # Imported here so that --help and errors in the arguments do not wait for it, and Keras only
     # once its backend is chosen.
     from freeconv.io import read_header, read_parquet, write_parquet
-    from freeconv.results.best_epoch import best_epoch
     from freeconv.results.schemas import EVALUATION_SCHEMA, HISTORY_SCHEMA
     from freeconv.study.settings import EvaluationSettings, RunSettings
     from freeconv.training.devices import use_device
@@ -46,23 +45,19 @@ def _evaluate(arguments):
         load(arguments.extension)
 
     from freeconv.data.folds import read_splits
-    from freeconv.training.evaluate import (
-        evaluate_model,
-        origin_of_evaluation,
-        sweep_conditions,
-    )
+    from freeconv.training.evaluate import evaluate_trained
     from freeconv.training.models import load_model
 
     splits = read_splits(arguments.data, arguments.folds, settings.fold)
-    evaluation = evaluate_model(
-        settings,
+    evaluation, origin = evaluate_trained(
+        request,
         load_model(arguments.model_file),
-        best_epoch(history),
-        splits.validation,
-        sweep_conditions(request.strengths),
-        request.seed,
+        history,
+        training,
+        splits,
+        device,
+        arguments.extension,
     )
-    origin = origin_of_evaluation(request, training, splits, device, arguments.extension)
     write_parquet(evaluation, arguments.output, EVALUATION_SCHEMA, origin)
 
 

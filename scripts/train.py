@@ -70,16 +70,11 @@ def _train(arguments):
 
     from freeconv.data.folds import read_splits
     from freeconv.io import whole_file, write_parquet
-    from freeconv.results.best_epoch import best_epoch
     from freeconv.results.components import training_code
     from freeconv.results.provenance import describe_origin
     from freeconv.results.schemas import EVALUATION_SCHEMA, HISTORY_SCHEMA
     from freeconv.training.checkpoint import Checkpoint
-    from freeconv.training.evaluate import (
-        evaluate_model,
-        origin_of_evaluation,
-        sweep_conditions,
-    )
+    from freeconv.training.evaluate import evaluate_trained
     from freeconv.training.train import train_run
 
     splits = read_splits(arguments.data, arguments.folds, settings.fold)
@@ -92,16 +87,14 @@ def _train(arguments):
         with whole_file(arguments.model_file) as partial:
             run.model.save(partial)
     if request:
-        evaluation = evaluate_model(
-            settings,
+        evaluation, evaluated = evaluate_trained(
+            request,
             run.model,
-            best_epoch(run.history),
-            splits.validation,
-            sweep_conditions(request.strengths),
-            request.seed,
-        )
-        evaluated = origin_of_evaluation(
-            request, origin, splits, device, arguments.evaluation_extension
+            run.history,
+            origin,
+            splits,
+            device,
+            arguments.evaluation_extension,
         )
         write_parquet(evaluation, arguments.evaluation, EVALUATION_SCHEMA, evaluated)
     write_parquet(run.history, arguments.history, HISTORY_SCHEMA, origin)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from freeconv.results.best_epoch import best_epoch
 from freeconv.results.components import evaluation_code
 from freeconv.results.provenance import describe_origin
 from freeconv.results.schemas import EVALUATION_SCHEMA, RUN_COLUMNS
@@ -91,24 +92,39 @@ def evaluate_model(
     return pd.DataFrame(records, columns=EVALUATION_SCHEMA.names)
 
 
-def origin_of_evaluation(
+def evaluate_trained(
     request: EvaluationSettings,
+    model: keras.Model,
+    history: pd.DataFrame,
     trained: Mapping[str, Any],
     splits: Splits,
     device: str,
     extension: Any = None,
-) -> dict[str, Any]:
-    """What to keep beside an evaluation.
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Evaluate the model that a training ended with.
 
     Args:
         request: `settings.EvaluationSettings`.
-        trained: what the history of the network keeps beside its rows.
+        model: `keras.Model` with the weights of its best epoch.
+        history: `pandas.DataFrame` of its epochs, by `schemas.HISTORY_SCHEMA`.
+        trained: what the file of the history keeps beside them.
         splits: `folds.Splits` of the run's fold.
         device: description of the device that evaluates.
         extension: see `components.evaluation_code`.
+
+    Returns:
+        The rows, see `evaluate_model`, and what to keep beside them.
     """
     settings = RunSettings(**trained["settings"])
-    return {
+    evaluation = evaluate_model(
+        settings,
+        model,
+        best_epoch(history),
+        splits.validation,
+        sweep_conditions(request.strengths),
+        request.seed,
+    )
+    return evaluation, {
         **describe_origin(settings, splits, device, evaluation_code(settings, extension)),
         "training": training_identity(trained),
         "evaluation": vars(request),
