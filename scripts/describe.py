@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from freeconv.command_line import add_extension, read_settings, run_commands
+from freeconv.command_line import add_extension, add_settings, read_settings, run_commands
 from freeconv.data.formats import class_count, open_dataset
 from freeconv.io import write_parquet
 from freeconv.results.schemas import EXAMPLES_SCHEMA, NETWORKS_SCHEMA
@@ -15,12 +15,7 @@ from freeconv.training.devices import BACKENDS, use_device
 
 def add_networks(parser):
     _add_dataset(parser)
-    parser.add_argument(
-        "--settings",
-        required=True,
-        metavar="JSON",
-        help="fields of freeconv.study.settings.NetworkSettings: a JSON file, or its text",
-    )
+    add_settings(parser, NetworkSettings)
     add_extension(parser)
     parser.add_argument("--output", type=Path, required=True, help="layers (.parquet)")
 

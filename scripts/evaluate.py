@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from freeconv.command_line import add_device, add_extension, read_settings, run_script
+from freeconv.command_line import add_device, add_extension, add_settings, read_settings, run_script
 from freeconv.io import marked_as_running
 from freeconv.study.extensions import load
+from freeconv.study.settings import EvaluationSettings, RunSettings
 
 
 def add_arguments(parser):
@@ -12,12 +13,7 @@ def add_arguments(parser):
     parser.add_argument("--model-file", type=Path, required=True, help="its model (.keras)")
     parser.add_argument("--data", type=Path, required=True, help="prepared data set (.npy)")
     parser.add_argument("--folds", type=Path, required=True, help="folds (.parquet)")
-    parser.add_argument(
-        "--settings",
-        required=True,
-        metavar="JSON",
-        help="fields of freeconv.study.settings.EvaluationSettings: a JSON file, or its text",
-    )
+    add_settings(parser, EvaluationSettings)
     add_extension(parser)
     add_device(parser)
     parser.add_argument("--output", type=Path, required=True, help="evaluation to write (.parquet)")
@@ -33,7 +29,6 @@ def _evaluate(arguments):
     # once its backend is chosen.
     from freeconv.io import read_header, read_parquet, write_parquet
     from freeconv.results.schemas import EVALUATION_SCHEMA, HISTORY_SCHEMA
-    from freeconv.study.settings import EvaluationSettings, RunSettings
     from freeconv.training.devices import use_device
 
     request = read_settings(EvaluationSettings, arguments.settings)

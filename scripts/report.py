@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from freeconv.analysis.frames import SCHEMAS
-from freeconv.command_line import read_settings, run_commands
+from freeconv.command_line import add_settings, read_settings, run_commands
 from freeconv.io import read_parquet, whole_file
 from freeconv.report.overview import Background, Records, render_overview
 from freeconv.report.render import render
@@ -37,12 +37,7 @@ def table(arguments):
 
 
 def add_overview(parser):
-    parser.add_argument(
-        "--background",
-        required=True,
-        metavar="JSON",
-        help="fields of freeconv.report.overview.Background: a JSON file, or its text",
-    )
+    add_settings(parser, Background, "--background")
     for name in Records.__dataclass_fields__:
         parser.add_argument(f"--{name}", type=Path, required=True, help=f"{name} of the study")
     parser.add_argument("--output", type=Path, required=True, help="page to write (.html)")

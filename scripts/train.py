@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from freeconv.command_line import add_device, add_extension, read_settings, run_script
+from freeconv.command_line import add_device, add_extension, add_settings, read_settings, run_script
 from freeconv.errors import InputError
 from freeconv.io import marked_as_running
 from freeconv.study.extensions import load
@@ -10,12 +10,7 @@ from freeconv.study.settings import EvaluationSettings, RunSettings
 
 
 def add_arguments(parser):
-    parser.add_argument(
-        "--settings",
-        required=True,
-        metavar="JSON",
-        help="fields of freeconv.study.settings.RunSettings: a JSON file, or its text",
-    )
+    add_settings(parser, RunSettings)
     add_extension(parser)
     parser.add_argument("--data", type=Path, required=True, help="prepared data set (.npy)")
     parser.add_argument("--folds", type=Path, required=True, help="folds (.parquet)")
@@ -27,11 +22,7 @@ def add_arguments(parser):
         type=Path,
         help="evaluation of the model to write (.parquet), as evaluate.py does; none without it",
     )
-    parser.add_argument(
-        "--evaluation-settings",
-        metavar="JSON",
-        help="fields of freeconv.study.settings.EvaluationSettings: a JSON file, or its text",
-    )
+    add_settings(parser, EvaluationSettings, "--evaluation-settings", required=False)
     parser.add_argument(
         "--evaluation-extension", type=Path, help="the extension, if the evaluation needs it"
     )

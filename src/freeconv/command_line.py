@@ -26,6 +26,18 @@ def add_extension(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_settings(
+    parser: argparse.ArgumentParser, cls: type, option: str = "--settings", required: bool = True
+) -> None:
+    """Add the argument that `read_settings` reads: the fields of a data class."""
+    parser.add_argument(
+        option,
+        required=required,
+        metavar="JSON",
+        help=f"fields of {cls.__module__}.{cls.__name__}: a JSON file, or its text",
+    )
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of where a job computes (`devices.use_device`)."""
     parser.add_argument("--device", choices=["auto", "gpu", "cpu"], default="auto")
