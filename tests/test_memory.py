@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from freeconv.study import memory
 from freeconv.study.memory import UNKNOWN, USUAL_IMAGES, memory_of_run, sizes_of_network
+from freeconv.training.engine import base
 from freeconv.training.engine.base import activation_bytes
 from freeconv.training.models import build_model
 
@@ -28,6 +30,11 @@ def test_sizes_are_those_of_the_network_as_it_is_built(settings, network, shape,
     assert weights == model.count_params() - output
     # Keras counts one for the batch, and 10 classes.
     assert 4 * (activations + 10) == pytest.approx(activation_bytes(model), abs=8)
+
+
+def test_conditions_at_once_are_those_of_the_engine():
+    """Rules that ask for memory load no framework, so that the number stands in both places."""
+    assert memory._BYTES_AT_ONCE == base.ACTIVATION_BYTES
 
 
 def test_more_takes_more(settings):

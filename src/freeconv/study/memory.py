@@ -49,7 +49,7 @@ def memory_of_run(
         settings: of the run.
         image_shape: `(rows, columns, channels)`.
         images: number of images of the data set.
-        device: `cpu`, or anything else for a GPU.
+        device: `cpu` or `gpu`.
     """
     if settings.network not in NETWORKS:
         return UNKNOWN
@@ -58,7 +58,7 @@ def memory_of_run(
     at_once = settings.batch_size * min(max(conditions, 1), _CONDITIONS)
     taken = 4 * _COPIES_OF_WEIGHTS * weights + 4 * _COPIES_OF_ACTIVATIONS * activations * at_once
     taken += _COPIES_OF_IMAGES * images * math.prod(image_shape)
-    return _PROGRAMS["cpu" if device == "cpu" else "gpu"] + round(taken / 2**20)
+    return _PROGRAMS[device] + round(taken / 2**20)
 
 
 def sizes_of_network(settings: RunSettings, image_shape: Sequence[int]) -> tuple[int, int]:

@@ -3,7 +3,6 @@
 # Settings of runs and trials take the inputs as argument so that Snakemake does not compare them
 # with what it noted itself of an earlier run: `staleness.smk` compares them with the results' own words.
 
-
 from freeconv.data.formats import open_dataset
 from freeconv.study.memory import USUAL_IMAGES, memory_of_run
 
@@ -62,7 +61,8 @@ def memory_of_a_job(settings, dataset, attempt):
     shape, images = size_of_images(dataset) or USUAL_IMAGES.get(
         settings.network, ((), 0)
     )
-    return attempt * memory_of_run(settings, shape, images, STUDY.device)
+    device = "gpu" if asks_for_gpus() else "cpu"
+    return attempt * memory_of_run(settings, shape, images, device)
 
 
 @cache
