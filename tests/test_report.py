@@ -275,7 +275,7 @@ def test_every_figure_in_a_browser(browser, open_list, view, patiently, study):
         ("2. Conclusions", None, 1, 3),
         ("4. Tables", "Accuracy by level of translation in training", 3, 7),
         ("4. Tables", "Accuracy by level of edge noise in training", 3, 5),
-        ("4. Tables", "Architectures", 1, 5),
+        ("4. Tables", "Architectures of the networks", 1, 5),
     ],
 )
 def test_tables_in_a_browser(browser, open_list, rows_of, category, subcategory, count, columns):
