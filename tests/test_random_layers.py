@@ -20,6 +20,7 @@ from references import (
 )
 
 from freeconv import FreeConv1D, FreeConv2D, FreeConv3D
+from freeconv.layers import patches
 
 FREE = {1: FreeConv1D, 2: FreeConv2D, 3: FreeConv3D}
 COUNT = int(os.environ.get("FREECONV_RANDOM_LAYERS", "24"))
@@ -99,11 +100,14 @@ def computed(layer, images, upstream, **how):
 
 
 @pytest.mark.parametrize("seed", range(COUNT))
-def test_equals_loop(seed):
+@pytest.mark.parametrize("band_values", [patches.BAND_VALUES, 60, 1])
+def test_equals_loop(band_values, seed, monkeypatch):
+    """With all patches made at once, as those of small images are, and band by band."""
+    monkeypatch.setattr(patches, "BAND_VALUES", band_values)
     layer, images, upstream = draw_layer(seed)
     reference = expected(layer, images, upstream)
     compiled = [False]
-    if keras.backend.backend() == "tensorflow" and seed < WITH_XLA:
+    if keras.backend.backend() == "tensorflow" and seed < WITH_XLA and band_values != 1:
         compiled.append(True)
     for xla in compiled:
         found = computed(layer, images, upstream, xla=xla)

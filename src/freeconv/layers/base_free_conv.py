@@ -16,19 +16,17 @@ from freeconv.layers.connection_mask import (
     draw_connections,
     without_masked,
 )
-from freeconv.layers.patches import (
-    PatchTable,
-    multiply_patches,
-    output_grid,
-    tile_grid,
-    zero_margins,
-)
+from freeconv.layers.patch_products import multiply_patches
+from freeconv.layers.patches import PatchTable, output_grid, tile_grid, zero_margins
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
 GLOROT_FANS = ("kernel_shape", "per_location")
+
+LARGE_KERNEL = 2**22
+"""Weights from which on the memory of drawing them counts: 16 MiB of 32-bit numbers."""
 
 # Activations that do not care which axis holds the channels.
 _ELEMENTWISE = (
@@ -119,7 +117,7 @@ class BaseFreeConv(keras.layers.Layer):
             geometry = (self.kernel_size, self.strides)
             self._margins = zero_margins(size, *geometry, self.padding)
             padded = [n + sum(zeros) for n, zeros in zip(size, self._margins, strict=True)]
-            self._table = PatchTable.of(self.output_grid, *geometry, padded, self.tile)
+            self._table = PatchTable.of(self.output_grid, *geometry, padded, self.tile, channels)
         shape = (tiles, math.prod(self.kernel_size) * channels, self.filters)
 
         regularizer, constraint = self.kernel_regularizer, self.kernel_constraint
@@ -132,7 +130,7 @@ class BaseFreeConv(keras.layers.Layer):
         self.kernel = self.add_weight(
             name="kernel",
             shape=shape,
-            initializer=self._initial_kernel,
+            initializer=_held_once(self._initial_kernel, shape),
             regularizer=regularizer,
             constraint=constraint,
         )
@@ -323,6 +321,27 @@ class BaseFreeConv(keras.layers.Layer):
         if self.sharing == argument_validation.SHARED_BY_ALL:
             return self.output_grid
         return tuple(map(min, self.sharing, self.output_grid))
+
+
+def _held_once(initializer, shape):
+    """Returns the initializer of a kernel; that of a large one without its intermediate results.
+
+    One after the other, TensorFlow's operations on random numbers hold the kernel three times. In
+    a graph they work in place, unless its optimiser computes them in advance, too.
+    """
+    if keras.backend.backend() != "tensorflow" or math.prod(shape) < LARGE_KERNEL:
+        return initializer
+    from tensorflow import config, function
+
+    def in_place(shape, dtype=None):
+        folds = config.optimizer.get_experimental_options().get("constant_folding", True)
+        config.optimizer.set_experimental_options({"constant_folding": False})
+        try:
+            return function(initializer, autograph=False)(shape, dtype)
+        finally:
+            config.optimizer.set_experimental_options({"constant_folding": folds})
+
+    return in_place
 
 
 def _per_location_gain(initializer, shape, kernel_area):

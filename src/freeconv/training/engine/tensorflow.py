@@ -108,27 +108,30 @@ class FusedAdam:
 
         A variable without a gradient, `None`, stays as it is.
         """
-        steps = self._steps.assign_add(1.0)
-        powers = {
-            "beta1_power": self._constants["beta1"] ** steps,
-            "beta2_power": self._constants["beta2"] ** steps,
-        }
-        for variable, m, v, gradient in zip(
-            self._variables, *self._moments, gradients, strict=True
-        ):
-            if gradient is None:
-                continue
-            tf.raw_ops.ResourceApplyAdam(
-                var=variable.value.handle,
-                m=m.handle,
-                v=v.handle,
-                # Dense: that of an embedding has the rows that were looked up.
-                grad=tf.convert_to_tensor(gradient),
-                **powers,
-                **self._constants,
-            )
-            if variable.constraint is not None:
-                variable.assign(variable.constraint(variable))
+        # A weight that some other gradient still reads would be copied before it is changed.
+        with tf.control_dependencies([g for g in gradients if g is not None]):
+            steps = self._steps.assign_add(1.0)
+            powers = {
+                "beta1_power": self._constants["beta1"] ** steps,
+                "beta2_power": self._constants["beta2"] ** steps,
+            }
+            weights = zip(self._variables, *self._moments, gradients, strict=True)
+            for variable, m, v, gradient in weights:
+                if gradient is not None:
+                    self._change(variable, m, v, gradient, powers)
+
+    def _change(self, variable, m, v, gradient, powers):
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.value.handle,
+            m=m.handle,
+            v=v.handle,
+            # Dense: that of an embedding has the rows that were looked up.
+            grad=tf.convert_to_tensor(gradient),
+            **powers,
+            **self._constants,
+        )
+        if variable.constraint is not None:
+            variable.assign(variable.constraint(variable))
 
 
 @contextmanager
