@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import psutil
 import pytest
 
 from freeconv.study import memory
@@ -53,3 +54,8 @@ def test_more_takes_more(settings):
 def test_a_network_of_an_extension_is_unknown(settings):
     own = replace(settings["mnist", "fcn"], network="mine")
     assert memory_of_run(own, (), 0, "cpu") == UNKNOWN
+
+
+def test_memory_of_this_machine():
+    """A container may have less of it."""
+    assert 500 < memory.memory_of_machine() <= psutil.virtual_memory().total / 2**20

@@ -263,12 +263,14 @@ def test_another_address_is_no_other_file(snakemake, tmp_path):
 def test_where_jobs_will_compute_is_said_before_them(root, snakemake, tmp_path, monkeypatch):
     """Without a card, runs do not wait for one another; with one that fails, nothing starts."""
     auto = (*("--configfile", root / ".test/config/config.yaml"), "--config", "device=auto")
-    words = ("train", "--dry-run", "--resources", "gpu=1", *auto)
+    words = ("train", "--dry-run", *auto, "--resources", "gpu=1")
     run = snakemake(tmp_path, *words)
     assert run.returncode == 0, run.stdout
     said = "device: cpu (no NVIDIA card found), 2 trainings at a time, 1 thread each"
     assert run.stdout.count("device: ") == run.stdout.count(said) == 1
     assert len(re.findall(r"\bgpu=0", run.stdout)) == len(RUNS)
+    run = snakemake(tmp_path, *words, "mem_mb=1500")
+    assert said.replace("2 trainings", "1 training") in run.stdout
     smi = tmp_path / "nvidia-smi"
     smi.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA Fake (UUID: GPU-aaaa)'\n")
     smi.chmod(0o755)

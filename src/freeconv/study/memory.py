@@ -8,6 +8,8 @@ equal runs differ by up to half, as it is chance when an allocator gives memory 
 from __future__ import annotations
 
 import math
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from freeconv.study.networks import NETWORKS, first_convolutions
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 # MiB of Python with TensorFlow and Keras; of a GPU, with CUDA's libraries, an assumption.
 _PROGRAMS = {"cpu": 620, "gpu": 4000}
 
-# Weights, their gradients, two moments of Adam, the best epoch's, and what an update copies.
+# Weights, their gradients, two moments of Adam, the best epoch's, and what an allocator keeps.
 _COPIES_OF_WEIGHTS = 5.5
 
 # Activations of consecutive layers are there together, and twice while they are rearranged.
@@ -59,6 +61,17 @@ def memory_of_run(
     taken = 4 * _COPIES_OF_WEIGHTS * weights + 4 * _COPIES_OF_ACTIVATIONS * activations * at_once
     taken += _COPIES_OF_IMAGES * images * math.prod(image_shape)
     return _PROGRAMS[device] + round(taken / 2**20)
+
+
+def memory_of_machine() -> int:
+    """Returns how many MiB this machine has, or as many as its container may take."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            limits.append(int(Path("/sys/fs/cgroup", name).read_text()))
+        except (OSError, ValueError):  # no such file, or `max`
+            continue
+    return min(limits) // 2**20
 
 
 def sizes_of_network(settings: RunSettings, image_shape: Sequence[int]) -> tuple[int, int]:

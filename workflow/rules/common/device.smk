@@ -50,11 +50,12 @@ def threads_of_a_job():
 
 
 def jobs_at_a_time():
-    """How many jobs the command line lets run at once: --cores, --jobs, --resources gpu."""
+    """How many jobs the command line and this machine let run at once: --cores, --jobs, --resources."""
     asked = {
         "_cores": threads_of_a_job(),
         "_nodes": 1,
         "gpu": gpus_of_a_job(None, attempt=1),
+        "mem_mb": memory_of_the_largest(),
     }
     limits = {name: workflow.global_resources.get(name) for name in asked}
     return min(
@@ -88,6 +89,10 @@ def announce_device():
 # More jobs than shares of the cards here would be started only to wait for one.
 if workflow.is_main_process and asks_for_gpus() and not submits_jobs():
     workflow.global_resources.setdefault("gpu", len(list_cards()) * STUDY.gpu_shares)
+
+# Large images: fewer jobs at a time, where memory has no room for one a core.
+if workflow.is_main_process and not submits_jobs():
+    workflow.global_resources.setdefault("mem_mb", memory_of_machine())
 
 # The job of a `run` block, and one on a node of a cluster, is a Snakemake of its own, which is not
 # told all of the command line.

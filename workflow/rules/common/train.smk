@@ -1,10 +1,7 @@
-# What trainings and evaluations are given: settings as arguments, memory, checkpoints.
+# What trainings and evaluations are given: settings as arguments, checkpoints.
 #
 # Settings of runs and trials take the inputs as argument so that Snakemake does not compare them
 # with what it noted itself of an earlier run: `staleness.smk` compares them with the results' own words.
-
-from freeconv.data.formats import open_dataset
-from freeconv.study.memory import USUAL_IMAGES, memory_of_run
 
 # What a training leaves for the evaluation beside its history: the model, where the study keeps
 # models; else the evaluation itself, made in the same process, as to start another one and load
@@ -51,40 +48,6 @@ def by_attempt(resource):
     """
     first, again = (resource(None, attempt) for attempt in (1, 2))
     return first if first == again else resource
-
-
-def memory_of_a_job(settings, dataset, attempt):
-    """Megabytes that a job on a network asks for: more at every attempt (--retries).
-
-    Images that are not prepared yet are taken to be as many and as large as the network's own.
-    """
-    shape, images = size_of_images(dataset) or USUAL_IMAGES.get(
-        settings.network, ((), 0)
-    )
-    device = "gpu" if asks_for_gpus() else "cpu"
-    return attempt * memory_of_run(settings, shape, images, device)
-
-
-@cache
-def size_of_images(dataset):
-    """Shape and number of the images of a data set; None where they are not prepared."""
-    try:
-        records = open_dataset(f"data/{dataset}.npy")
-    except (FileNotFoundError, InputError):
-        return None
-    return records.dtype["image"].shape, len(records)
-
-
-def memory_of_a_training(wildcards, attempt):
-    """Megabytes of a run; those of a data set and model are the same."""
-    settings = STUDY.settings_of(run_of(wildcards))
-    return memory_of_a_job(settings, wildcards.dataset, attempt)
-
-
-def memory_of_a_trial(wildcards, attempt):
-    """Megabytes of a trial."""
-    settings = STUDY.settings_of_trial(trial_of(wildcards))
-    return memory_of_a_job(settings, wildcards.dataset, attempt)
 
 
 def checkpoint_of_a_job(wildcards, output):
