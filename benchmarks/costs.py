@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks import layers, stacks
 from benchmarks.harness import Aim, measurement, missing
 from benchmarks.machine import ROOT
 from freeconv.data.formats import pack
@@ -41,6 +42,9 @@ MEMORY = {
 }
 ASKED = "mem_mb"
 
+LAYERS = [case for case, stack in stacks.LARGE.items() if stack.layers[0].sharing == 1]
+HELD = "activations, weights, gradients"
+
 EPOCHS = 4
 """Epochs that a run is given; all but the first run at the usual pace."""
 
@@ -59,6 +63,8 @@ def measure(options):
     for case, sizes in MEMORY.items():
         if not options.quick:
             rows += _memory(case, *sizes, options)
+    for case in LAYERS if not options.quick else ():
+        rows += _memory_of_layer(case, options)
     dry, rounds = ["--dry-run"], options.choose(3, 1)
     rows += _workflow(options, PAPER, "config/config.yaml", dry, rounds)
     for case, study in ((DRAWING, "config/digits.yaml"), (DEMO, "config/demo.yaml")):
@@ -76,6 +82,12 @@ def aims(options):
         Aim(case, f"peak / mem_mb, {side}", (TRAINING,), (ASKED,), side, limit, "peak memory")
         for case in MEMORY
         for side, limit in (("at most", 1.3), ("at least", 0.7))
+    ]
+    memory += [
+        Aim(
+            case, f"peak of a step / {HELD}", (layers.OURS,), (HELD,), "at most", 1.3, "peak memory"
+        )
+        for case in LAYERS
     ]
     return [
         *memory,
@@ -134,6 +146,21 @@ def _memory(case, network, kind, shape, images, batch, options):
         ),
         measurement("costs", case, ASKED, "peak memory", asked, "MiB", "asked for by the rules"),
     ]
+
+
+def _memory_of_layer(case, options):
+    """Peaks of steps of a free and an ordinary layer, and what they cannot do without."""
+    log.info("costs: memory of %s", case)
+    rows = []
+    for kind, name in {"fcn": layers.OURS, "cnn": layers.CONV}.items():
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, "-m", "benchmarks.layer_memory", case, kind, "peak.json"]
+            run_process(command, folder, options.log)
+            peak, held = json.loads(Path(folder, "peak.json").read_text())
+        rows.append(measurement("costs", case, name, "peak memory", [peak], "MiB"))
+        if kind == "fcn":
+            rows.append(measurement("costs", case, HELD, "peak memory", [held], "MiB"))
+    return rows
 
 
 def usage_rows(case, name, usages, note=""):

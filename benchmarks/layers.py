@@ -1,6 +1,7 @@
 """Free layers, forward and backward, against ordinary ones, other libraries and the floor."""
 
 import logging
+from dataclasses import replace
 
 from benchmarks import stacks
 from benchmarks.harness import Aim
@@ -10,6 +11,7 @@ from benchmarks.workers import Contender, Workers, race_measurements
 log = logging.getLogger(__name__)
 
 OURS = "FreeConv2D"
+UNSHARED = "FreeConv2D, a kernel a position"
 CONV = "Conv2D"
 FLOOR = "floor"
 JAX = "JAX conv_general_dilated_local"
@@ -35,7 +37,11 @@ def measure(options):
     with Workers(options) as workers:
         worker = workers.start(ours.set_up)
         for case, stack in _own_cases(options).items():
-            rows += _race(case, stack, _own(worker, stack), rounds)
+            contenders = _own(worker, stack)
+            if case in stacks.TILES:
+                free = replace(stack, layers=(stack.layers[0]._replace(sharing=1),))
+                contenders.append(Contender(UNSHARED, worker, ours.build_step, (free, "fcn")))
+            rows += _race(case, stack, contenders, rounds)
             workers.forget()
     return rows
 
@@ -53,8 +59,12 @@ def aims(options):
             Aim(case, "PyTorch / ours", (TORCH,), (OURS,), "at least", 3.0),
             Aim(case, "JAX / ours", (JAX,), (OURS,), "at least", 4.0),
         ]
+    made += [
+        Aim(case, "tiles / a kernel a position", (OURS,), (UNSHARED,), "at most", 1.0)
+        for case in stacks.TILES
+    ]
     return made + [
-        Aim(case, "ours / Conv2D", (OURS,), (CONV,), "at most", stack.aim)
+        Aim(case, "ours / Conv2D", (OURS,), (CONV,), "at most" if stack.aim else "", stack.aim)
         for case, stack in _own_cases(options).items()
     ]
 
@@ -72,9 +82,7 @@ def _own_cases(options):
             for padding in options.choose(("valid", "same"), ("valid",)):
                 stack = stacks.single_layer(network, number, padding, stacks.BATCHES[network])
                 cases[f"{network}, layer {number} alone, {padding}, batch {stack.batch}"] = stack
-    for name, stack in stacks.LARGE.items():
-        cases[name] = stack
-    return cases
+    return cases | stacks.LARGE | stacks.TILES
 
 
 def _networks(options, workers, rounds):

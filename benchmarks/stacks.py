@@ -67,7 +67,7 @@ class Stack:
         batch: images.
         input_gradient: whether the gradient towards the input is computed too. The first layer
             of a network needs none.
-        aim: at most this many times as long as Conv2D.
+        aim: at most this many times as long as Conv2D; None where there is no aim.
     """
 
     network: str
@@ -95,10 +95,14 @@ class Stack:
             weights.append((kernel * layer.patch**-0.5, bias))
         return weights
 
+    @property
+    def image_shape(self):
+        """(rows, columns, channels) of the input."""
+        return self.layers[0][:3]
+
     def images(self):
         """Float32 images, (batch, rows, columns, channels), in [0, 1)."""
-        first = self.layers[0]
-        shape = (self.batch, first.rows, first.columns, first.channels)
+        shape = (self.batch, *self.image_shape)
         return np.random.default_rng(1).random(shape, np.float32)
 
     def output_gradient(self):
@@ -150,14 +154,25 @@ def images(network, count):
     return pixels, (np.arange(count) % CLASSES).astype(np.uint8)
 
 
+LARGE_AIMS = {1: 1.3, "all": 1.1}
+"""Degree of sharing -> how many times as long as Conv2D a layer takes at most."""
+
+
 def _large(size, channels, kernel_size, filters, batch, sharing=1):
     layer = Layer(size, size, channels, kernel_size, filters, 1, "same", sharing)
-    return Stack("", (layer,), batch, channels > 3, aim=1.3 if sharing == 1 else 1.1)
+    return Stack("", (layer,), batch, channels > 3, aim=LARGE_AIMS.get(sharing))
 
 
 LARGE = {
     "224 x 224 x 3 -> 64, 3 x 3, batch 8": _large(224, 3, 3, 64, 8),
     "224 x 224 x 3 -> 16, 7 x 7, batch 4": _large(224, 3, 7, 16, 4),
+    "56 x 56 x 64 -> 64, 3 x 3, batch 16": _large(56, 64, 3, 64, 16),
     "112 x 112 x 64 -> 64, 3 x 3, sharing all, batch 8": _large(112, 64, 3, 64, 8, "all"),
 }
 """Layers on large images."""
+
+TILES = {
+    "13 x 13 x 32 -> 64, 3 x 3, sharing 2, batch 256": _large(13, 32, 3, 64, 256, 2),
+    "56 x 56 x 64 -> 64, 3 x 3, sharing 7, batch 16": _large(56, 64, 3, 64, 16, 7),
+}
+"""Layers whose tiles of positions share a kernel."""

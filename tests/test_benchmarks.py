@@ -1,16 +1,19 @@
 """That the benchmarks compare like with like, time fairly, and report what they measured."""
 
+import json
 import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from benchmarks import epochs, gpu, layers, report, stacks
+from benchmarks import epochs, gpu, layer_memory, layers, report, stacks
 from benchmarks.__main__ import SUBJECTS, main
 from benchmarks.costs import run_process
 from benchmarks.harness import (
@@ -247,7 +250,7 @@ def test_aims_name_what_the_subjects_measure():
     made = [aim for subject in SUBJECTS.values() for aim in subject.aims(options)]
     assert len({(aim.case, aim.words) for aim in made}) == len(made)
     known = {layers.OURS, layers.CONV, layers.FLOOR, layers.JAX, layers.TORCH}
-    known |= set(layers.LOCALLY_CONNECTED.values())
+    known |= {layers.UNSHARED, *layers.LOCALLY_CONNECTED.values()}
     named = {name for aim in layers.aims(options) for name in aim.above + aim.below}
     assert named == known
 
@@ -366,3 +369,16 @@ def test_without_a_card_the_script_for_gpus_says_so(root):
     )
     assert run.returncode == 1
     assert run.stderr.splitlines()[-1].startswith("error: ")
+
+
+def test_memory_that_a_layer_cannot_do_without(root, tmp_path, monkeypatch):
+    """Images, features and their gradients, the weights and theirs: counted by hand."""
+    monkeypatch.chdir(tmp_path)
+    stack = replace(stacks.single_layer("mnist", 2, "valid", 10), input_gradient=True)
+    monkeypatch.setitem(stacks.LARGE, "small", stack)
+    monkeypatch.setattr(layer_memory, "ours", SimpleNamespace(single=ours.single, set_up=id))
+    layer_memory.main("small", "cnn", "peak.json")
+    peak, held = json.loads((tmp_path / "peak.json").read_text())
+    images, features, weights = 10 * 13 * 13 * 32, 10 * 6 * 6 * 64, (3 * 3 * 32 + 1) * 64
+    assert held == pytest.approx(2 * 4 * (images + features + weights) / 2**20)
+    assert peak > 0

@@ -59,10 +59,21 @@ def build_product(size):
     return lambda: product(a, b)
 
 
-def _model(stack, kind):
+def single(sizes, kind):
+    """A layer of these sizes, not built yet."""
     import keras
 
     from freeconv.layers import FreeConv2D
+
+    settings = {"strides": sizes.stride, "padding": sizes.padding, "activation": "relu"}
+    if kind == "cnn":
+        return keras.layers.Conv2D(sizes.filters, sizes.kernel_size, **settings)
+    return FreeConv2D(sizes.filters, sizes.kernel_size, sharing=sizes.sharing, **settings)
+
+
+def _model(stack, kind):
+    import keras
+
     from freeconv.training.models import build_model
 
     if stack.is_network:
@@ -73,10 +84,7 @@ def _model(stack, kind):
         model = keras.Model(whole.inputs, whole.get_layer("hidden").input)
     else:
         (layer,) = stack.layers
-        convolution = {"fcn": FreeConv2D, "cnn": keras.layers.Conv2D}[kind]
-        free = {"sharing": layer.sharing} if kind == "fcn" else {}
-        settings = {"strides": layer.stride, "padding": layer.padding, "activation": "relu", **free}
-        layers = [convolution(layer.filters, layer.kernel_size, **settings)]
+        layers = [single(layer, kind)]
         model = keras.Sequential(
             [keras.Input((layer.rows, layer.columns, layer.channels)), *layers]
         )
