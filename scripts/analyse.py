@@ -8,6 +8,7 @@ import pandas as pd
 from freeconv.analysis.comparison import compare
 from freeconv.analysis.conclusions import conclude
 from freeconv.analysis.frames import SCHEMAS
+from freeconv.analysis.gates import chance_levels
 from freeconv.analysis.search import search_records
 from freeconv.analysis.sharing_degrees import degrees_of_sharing
 from freeconv.analysis.summary import summarise
@@ -77,9 +78,17 @@ def comparison(arguments):
     logging.info("%d published numbers: %s", len(frame), counts)
 
 
+def add_conclusions(parser):
+    parser.add_argument(
+        "--evaluation", type=Path, required=True, help="joined evaluations of a study"
+    )
+    add_study_records(parser)
+
+
 def conclusions(arguments):
     """Test the conclusions of the paper on a study."""
-    frame = conclude(*_read_study(arguments))
+    chance = chance_levels(read_parquet(arguments.evaluation, SCHEMAS["evaluation"]))
+    frame = conclude(*_read_study(arguments), chance)
     write_parquet(frame, arguments.output, SCHEMAS["conclusions"])
     logging.info("%d criteria: %s", len(frame), frame["verdict"].value_counts().to_dict())
 
@@ -127,7 +136,7 @@ if __name__ == "__main__":
         __doc__,
         aggregate=(add_aggregate, aggregate),
         comparison=(add_study_records, comparison),
-        conclusions=(add_study_records, conclusions),
+        conclusions=(add_conclusions, conclusions),
         sharing=(add_sharing, sharing),
         search=(add_search, search),
     )

@@ -24,8 +24,8 @@ TRANSLATED = {"dataset": "mnist", "model": "fcn", "augmentation": "translation",
 EDGES = TRANSLATED | {"augmentation": "edge_noise", "level": 0.3}
 UNAUGMENTED = TRANSLATED | {"model": "cnn", "augmentation": "none", "level": 0.0}
 
-T = {2: 12.7062, 3: 4.30265}
-"""Quantiles of Student's t at 0.975 for a number of folds, from a printed table."""
+T = 4.30265
+"""Quantile of Student's t at 0.975 for three folds, from a printed table."""
 
 
 def epochs(run, fold, val_accuracy, **columns):
@@ -114,15 +114,22 @@ def test_the_numbers_are_in_the_wheel(root):
 
 @pytest.mark.parametrize(
     ("ours", "verdict"),
-    [(0.991857, "agrees"), (0.991857 - 0.0314, "agrees"), (0.991857 - 0.0315, "differs")],
+    [
+        # The tolerance is 0.00314.
+        (0.991857, "agrees"),
+        (0.991857 - 0.0068, "agrees"),
+        (0.991857 - 0.0069, "inconclusive"),
+        (0.991857 - 0.0131, "inconclusive"),
+        (0.991857 - 0.0132, "differs"),
+    ],
 )
 def test_three_folds_by_hand(ours, verdict):
-    """Medians of folds 0.01 apart: their standard deviation is 0.01."""
+    """Medians of folds 0.001 apart: their standard deviation is 0.001."""
     history = pd.concat(
         [
-            epochs(TRANSLATED, 0, [ours - 0.01]),
-            epochs(TRANSLATED, 1, [ours - 0.5, ours, ours + 0.001]),
-            epochs(TRANSLATED, 2, [ours + 0.01]),
+            epochs(TRANSLATED, 0, [ours - 0.001]),
+            epochs(TRANSLATED, 1, [ours - 0.5, ours, ours + 0.0001]),
+            epochs(TRANSLATED, 2, [ours + 0.001]),
         ]
     )
     compared = compare(history, settings(TRANSLATED))
@@ -131,23 +138,15 @@ def test_three_folds_by_hand(ours, verdict):
     assert row["published"] == 0.991857
     assert row["ours"] == pytest.approx(ours)  # of five epochs the middle one
     assert row["difference"] == pytest.approx(ours - 0.991857)
-    assert row["tolerance"] == pytest.approx(T[3] * 0.01 * sqrt(1 / 3 + 1 / 5) + 5e-7, rel=1e-5)
+    assert row["tolerance"] == pytest.approx(T * 0.001 * sqrt(1 / 3 + 1 / 5) + 5e-7, rel=1e-5)
     assert (row["folds"], row["epochs"]) == (3, 5)
     assert row["verdict"] == verdict
 
 
-def test_two_folds_by_hand():
-    history = pd.concat([epochs(EDGES, 0, [0.98]), epochs(EDGES, 1, [0.99])])
-    row = row_of(compare(history, settings(EDGES)), "Table B.1", model="fcn", level=0.3)
-    assert row["published"] == 0.98714
-    # Of two values the standard deviation is their difference by the root of 2.
-    expected = T[2] * 0.01 / sqrt(2) * sqrt(1 / 2 + 1 / 5) + 5e-6
-    assert row["tolerance"] == pytest.approx(expected, rel=1e-5)
-    assert row["verdict"] == "agrees"
-
-
-@pytest.mark.parametrize(("ours", "verdict"), [(0.98807, "agrees"), (0.98808, "differs")])
-def test_folds_without_spread_must_agree_as_printed(ours, verdict):
+@pytest.mark.parametrize(
+    ("ours", "verdict"), [(0.99806, "agrees"), (0.99808, "differs"), (0.97806, "differs")]
+)
+def test_folds_without_spread_may_differ_by_the_margin(ours, verdict):
     run = UNAUGMENTED | {"model": "fcn"}
     history = pd.concat([epochs(run, fold, [ours]) for fold in range(3)])
     row = row_of(compare(history, settings(run)), "Table B.2", model="fcn", level=0.0)
@@ -156,18 +155,29 @@ def test_folds_without_spread_must_agree_as_printed(ours, verdict):
     assert row["verdict"] == verdict
 
 
-def test_one_fold_is_undecided():
-    history = epochs(TRANSLATED, 0, [0.991857])
+@pytest.mark.parametrize("folds", [1, 2])
+def test_one_or_two_folds_are_inconclusive(folds):
+    history = pd.concat([epochs(TRANSLATED, fold, [0.991857]) for fold in range(folds)])
     row = row_of(compare(history, settings(TRANSLATED)), "Table 1", model="fcn", level=0.1)
     assert row["difference"] == 0
     assert np.isnan(row["tolerance"])
-    assert row["verdict"] == "undecided"
+    assert row["verdict"] == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"epochs": 12}, {"patience": 5}, {"epochs": 12, "patience": 5}]
+)
+def test_other_numbers_of_epochs_are_not_comparable(changes):
+    history = pd.concat([epochs(TRANSLATED, fold, [0.991857]) for fold in range(3)])
+    compared = compare(history, settings(TRANSLATED, **changes))
+    row = row_of(compared, "Table 1", model="fcn", level=0.1)
+    assert row["verdict"] == "not comparable"
 
 
 def test_runs_and_metrics_that_did_not_run():
     compared = compare(epochs(TRANSLATED, 0, [0.9]), settings(TRANSLATED))
     assert len(compared) == 66 + 3 * 44  # all numbers of MNIST, none of CIFAR-10
-    assert compared["verdict"].value_counts().to_dict() == {"not run": 197, "undecided": 1}
+    assert compared["verdict"].value_counts().to_dict() == {"not run": 197, "inconclusive": 1}
     missing = compared[compared["verdict"] == "not run"]
     nothing = ["ours", "difference", "tolerance", "protocol", "departures"]
     assert missing[nothing].isna().all(axis=None)
@@ -180,6 +190,9 @@ def test_unaugmented_networks_are_level_zero_of_every_table():
     assert list(found["table"]) == ["Table 1", "Table B.1", "Table B.2", "Table B.3"]
     assert set(found["level"]) == {0.0}
     assert set(found["ours"]) == {0.9}
+    assert list(found["repeated"]) == [False, True, True, True]
+    # Of MNIST: 66 numbers of translation, and 40 of each of three other augmentations.
+    assert (~compared["repeated"]).sum() == 66 + 3 * 40
 
 
 def test_absent_connections_are_not_compared():
@@ -241,28 +254,36 @@ def test_departures_that_bear_on_a_number(run, table, metric, changes, departure
         assert f"{key}: {settings(run, **changes)[key][0]}" in row["protocol"]
 
 
-def test_tolerance_covers_two_runs_of_the_same_experiment(monkeypatch):
-    """Five folds of the paper and three of ours, drawn alike: 95 of 100 numbers agree."""
+@pytest.mark.parametrize(
+    ("shift", "verdict", "most"),
+    [(0.0, "differs", 0.03), (0.01, "agrees", 0.04), (0.01, "differs", 0.04)],
+)
+@pytest.mark.parametrize("spread", [0.001, 0.004, 0.02])
+def test_wrong_verdicts_are_rare(monkeypatch, spread, shift, verdict, most):
+    """Five folds of the paper and three of ours: at the margin either verdict is wrong.
+
+    Of 198 numbers, 2.5 % and what chance allows; ours are medians of three, which vary a little
+    more than their means.
+    """
     published = published_values()
-    generator = np.random.default_rng(0)
-    draws = generator.normal(0.5, 0.02, (8, len(published)))
+    draws = np.random.default_rng(1).normal(0.5, spread, (8, len(published)))
     drawn = published.assign(value=draws[:5].mean(axis=0), level=np.arange(1, 397) / 1000)
     monkeypatch.setattr(comparison, "published_values", lambda: drawn)
     wide = drawn.pivot(
         index=["dataset", "model", "augmentation", "level"], columns="metric", values="value"
     )
     folds = []
-    for fold, values in enumerate(draws[5:]):
+    for fold, values in enumerate(draws[5:] + shift):
         ours = drawn.assign(value=values).pivot(
             index=wide.index.names, columns="metric", values="value"
         )
         folds.append(ours.reset_index().assign(fold=fold, epoch=1, vcp=0.0))
     runs = [dict(zip(wide.index.names, run, strict=True)) for run in wide.index]
     compared = compare(pd.concat(folds), settings(*runs))
-    share = (compared["verdict"] == "agrees").mean()
-    assert set(compared["verdict"]) == {"agrees", "differs"}
-    # Our pooled median is here the median of three, which varies a little more than their mean.
-    assert 0.91 < share < 0.98
+    comparable = compared.loc[compared["dataset"] == "mnist", "verdict"]  # trained as published
+    assert (comparable == verdict).mean() <= most
+    if spread == 0.001 and not shift:
+        assert (comparable == "agrees").mean() > 0.8
 
 
 def test_data_sets_that_the_paper_lacks():
@@ -279,20 +300,22 @@ def test_data_sets_that_the_paper_lacks():
 
 
 def test_markdown():
-    history = pd.concat([epochs(TRANSLATED, 0, [0.98]), epochs(TRANSLATED, 1, [0.99])])
-    compared = compare(history, settings(TRANSLATED, epochs=1))
+    history = pd.concat([epochs(TRANSLATED, fold, [0.98 + fold / 100]) for fold in range(3)])
+    compared = compare(history, settings(TRANSLATED, precision="tf32"))
     text = render("comparison", compared, "md")
     lines = text.splitlines()
-    assert "differs (the difference is beyond the tolerance): 0;" in lines[0]
-    assert "not run (the study has no such run): 197." in lines[0]
+    assert (
+        "inconclusive (neither, or fewer than three folds, whose spread is unknown): 1;" in lines[0]
+    )
+    assert "not run (the study has no such run): 185." in lines[0]
     assert "edge_noise: code" in lines[0]
-    assert "1: epochs: 1 instead of 250." in lines[0]
+    assert "1: precision: tf32 instead of float32." in lines[0]
     rows = [[run.strip() for run in line.strip("|").split("|")] for line in lines[2:]]
     assert len(rows) == 2 + 198
     number = ["1", "MNIST", "FCN", "Translation", "0.10", "Validation", "0.99186"]
     (row,) = (row for row in rows if row[:7] == number)
-    tolerance = T[2] * 0.01 / sqrt(2) * sqrt(0.7)
-    assert row[7:] == ["0.98500", "-0.00686", f"{tolerance:.5f}", "2", "2", "agrees", "1"]
+    tolerance = T * 0.01 * sqrt(1 / 3 + 1 / 5)
+    assert row[7:] == ["0.99000", "-0.00186", f"{tolerance:.5f}", "3", "3", "inconclusive", "1"]
     assert rows[2][6:] == ["0.99996", "—", "—", "—", "0", "0", "not run", ""]
     assert "nan" not in text
 

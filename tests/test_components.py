@@ -126,9 +126,9 @@ def test_definitions_may_move(package):
     (moved,) = re.findall(r"^def zero_margins\(.*?(?=^def |^class |^@|\Z)", text, re.M | re.S)
     package("layers/patches", moved, "")
     package("layers/argument_validation", "\n\n\ndef ", f"\n\n\n{moved.strip()}\n\n\ndef ")
-    package("layers/base_free_conv", "    zero_margins,\n", "")
+    package("layers/base_free_conv", ", zero_margins\n", "\n")
     assert training_code(settings) != before  # it is not found any more
-    patches = "from freeconv.layers.patches import ("
+    patches = "from freeconv.layers.patches import "
     moved_to = "from freeconv.layers.argument_validation import zero_margins\n"
     package("layers/base_free_conv", patches, moved_to + patches)
     assert training_code(settings) == before

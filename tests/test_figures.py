@@ -71,11 +71,13 @@ def compared_numbers():
     rows = [
         ("cnn", 0.99, 0.98, -0.01, 0.02, "agrees", 3),
         ("fcn", 0.97, 0.93, -0.04, 0.02, "differs", 3),
-        ("fcn", 0.95, 0.96, 0.01, np.nan, "undecided", 1),
+        ("fcn", 0.95, 0.96, 0.01, np.nan, "inconclusive", 1),
         ("cnn", 0.40, np.nan, np.nan, np.nan, "not run", 0),
     ]
     columns = ["model", "published", "ours", "difference", "tolerance", "verdict", "folds"]
-    return pd.DataFrame(rows, columns=columns).assign(dataset="digits", metric="accuracy")
+    return pd.DataFrame(rows, columns=columns).assign(
+        dataset="digits", metric="accuracy", repeated=False
+    )
 
 
 def sharing_records():
@@ -151,16 +153,16 @@ def test_every_figure_of_the_catalogue_is_drawn():
 
 
 def test_curve_is_the_mean_over_folds_by_hand():
-    frame = history(epochs=(2, 1))
+    frame = history(epochs=(2, 1, 1))
     run = (frame["model"] == "fcn") & (frame["level"] == 0.9)
-    values = {(0, 0): np.nan, (0, 1): 0.5, (0, 2): 0.7, (1, 0): np.nan, (1, 1): 0.6}
+    values = {(0, 0): np.nan, (0, 1): 0.5, (0, 2): 0.7, (1, 1): 0.6, (2, 1): 0.8}
     for (fold, epoch), value in values.items():
         rows = run & (frame["fold"] == fold) & (frame["epoch"] == epoch)
         frame.loc[rows, "accuracy"] = value
     figure = draw("translation_curves", frame, "digits")
     (line,) = (line for line in figure.axes[0].get_lines() if line.get_label() == "0.9")
     np.testing.assert_allclose(line.get_xdata(), [1, 2])  # the untrained network is left out
-    np.testing.assert_allclose(line.get_ydata(), [0.55, 0.7])  # fold 0 alone reaches epoch 2
+    np.testing.assert_allclose(line.get_ydata(), [1.9 / 3, 0.7])  # fold 0 alone reaches epoch 2
     assert len(figure.axes[0].collections) == 3  # a band a line
 
 
@@ -168,8 +170,8 @@ def test_band_by_hand():
     rows = pd.DataFrame({"epoch": [1, 1, 1, 2], "loss": [1.0, 2.0, 6.0, 5.0]})
     band = mean_over_folds(rows, "loss")
     deviation = np.sqrt(((1 - 3) ** 2 + (2 - 3) ** 2 + (6 - 3) ** 2) / 2)
-    margin = 1.96 * deviation / np.sqrt(3)
-    np.testing.assert_allclose(band.loc[1], [3, 3 - margin, 3 + margin])
+    margin = 4.30265 * deviation * np.sqrt(1 / 3 + 1 / 2)
+    np.testing.assert_allclose(band.loc[1], [3, 3 - margin, 3 + margin], rtol=1e-5)
     np.testing.assert_allclose(band.loc[2], [5, np.nan, np.nan])
 
 
@@ -367,7 +369,7 @@ def test_accuracy_axis_stays_within_accuracies():
 
 
 def test_svg_paths_are_compact_and_true(tmp_path):
-    figure = draw("quadrant_swap", history(epochs=(30, 25)), "digits")
+    figure = draw("quadrant_swap", history(epochs=(30, 25, 25)), "digits")
     figure.savefig(tmp_path / "plain.svg")
     save(figure, tmp_path / "figure.svg")
     plain, compact = (

@@ -10,7 +10,7 @@ from conftest import ROOT
 from nbclient import NotebookClient
 
 NOTEBOOK = ROOT / "docs/explore.ipynb"
-QUESTION = "print({key: (c['mean'].tolist(), c['low'].tolist()) for key, c in curves.items()})"
+QUESTION = "print({k: (c['mean'].tolist(), int(c['low'].count())) for k, c in curves.items()})"
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +36,11 @@ def test_it_draws_two_figures(executed):
 def test_its_curves_are_those_of_the_kept_runs(executed):
     curves = ast.literal_eval(executed.cells[-1].outputs[0].text)
     assert sorted(curves) == [(m, v) for m in ("cnn", "fcn") for v in (0.0, 0.1, 0.3, 0.5)]
-    for (model, level), (mean, low) in curves.items():
+    for (model, level), (mean, bands) in curves.items():
         name = f"translation-{level:g}" if level else "none-0"
         folder = ROOT / f"results/mnist_cpu/runs/mnist/{model}/{name}/vcp-0"
         folds = [pd.read_parquet(f) for f in sorted(folder.glob("fold-*/history.parquet"))]
         assert len(folds) == 2
         one, other = (f.loc[f["epoch"] >= 1, "val_accuracy"].to_numpy() for f in folds)
         np.testing.assert_allclose(mean, (one + other) / 2)
-        # Of two folds the standard error is half their difference.
-        np.testing.assert_allclose(low, (one + other) / 2 - 1.96 * abs(one - other) / 2)
+        assert bands == 0  # two folds have no interval

@@ -5,8 +5,8 @@ import dataclasses
 import pandas as pd
 import pytest
 from reading import Page
+from test_conclusions import CHANCE, settings
 from test_conclusions import run as of_run
-from test_conclusions import settings
 
 from freeconv.analysis.comparison import compare
 from freeconv.analysis.conclusions import STATEMENTS, conclude
@@ -36,7 +36,7 @@ def records(*cells):
         settings=here,
         provenance=provenance,
         comparison=compare(history, here),
-        conclusions=conclude(history, here),
+        conclusions=conclude(history, here, CHANCE),
     )
 
 
@@ -57,15 +57,15 @@ def test_a_page_needs_nothing_else(mnist):
     page = overview(mnist)
     assert page.links == [("link", "data:,")]
     assert "script" not in page.tags
-    assert page.text.startswith("Overview of the study try Overview of the study try 5 networks")
+    assert page.text.startswith("Overview of the study try Overview of the study try 7 networks")
 
 
 def test_how_much_was_trained(mnist):
     """Five runs of two epochs; epoch 0 is none, but takes its minute."""
     page = overview(mnist)
-    assert "5 networks (CNN, FCN) on MNIST, trained for 10 epochs in all" in page.text
-    assert "2 of 5 folds ran" in page.text
-    assert "took 15.0 minutes in sum" in page.text
+    assert "7 networks (CNN, FCN) on MNIST, trained for 70 epochs in all" in page.text
+    assert "3 of 5 folds ran" in page.text
+    assert "took 1.3 hours in sum" in page.text
 
 
 def test_every_conclusion_and_criterion_has_its_verdict(mnist):
@@ -78,7 +78,7 @@ def test_every_conclusion_and_criterion_has_its_verdict(mnist):
     criteria = {row[1]: row for row in page.tables["criteria"] if len(row) == 8}
     assert len(criteria) - 1 == len(mnist.conclusions)
     (of_cnn,) = (row for text, row in criteria.items() if text.startswith("CNN, no augmentation"))
-    assert of_cnn[2:] == ["+0.1000", "+0.1000 to +0.1000", "above 0", "2", "2", "reproduced"]
+    assert of_cnn[2:] == ["+0.1000", "+0.1000 to +0.1000", "above 0", "3", "10", "reproduced"]
     (swap,) = (row for text, row in criteria.items() if "quadrant-swap" in text)
     assert swap[2:4] == ["—", "—"]
     assert swap[7] == "not covered"
@@ -86,15 +86,17 @@ def test_every_conclusion_and_criterion_has_its_verdict(mnist):
 
 def test_numbers_are_counted_by_the_papers_tables(mnist):
     head, *rows = overview(mnist).tables["counts"]
-    assert head[2:7] == ["Numbers", "Agrees", "Differs", "Undecided", "Not run"]
-    counts = {row[0]: [int(count) for count in row[2:7]] for row in rows if row[0] != "All"}
+    assert head[2:8] == [
+        *("Numbers", "Agrees", "Differs", "Inconclusive", "Not comparable", "Not run")
+    ]
+    counts = {row[0]: [int(count) for count in row[2:8]] for row in rows if row[0] != "All"}
     assert list(counts) == ["Table 1", "Table B.1", "Table B.2", "Table B.3"]
     for numbers, *verdicts in counts.values():
         assert numbers == sum(verdicts)
     # Edge noise 0.3 ran on one fold: its validation accuracy has no tolerance.
     assert counts["Table B.1"][3] == 1
-    assert [int(n) for n in rows[-1][1:6]] == [sum(n) for n in zip(*counts.values(), strict=True)]
-    assert rows[-1][1] == str(len(mnist.comparison))
+    assert [int(n) for n in rows[-1][1:7]] == [sum(n) for n in zip(*counts.values(), strict=True)]
+    assert rows[-1][1] == "186"  # level 0, which all four tables have, counts once
 
 
 def test_data_that_the_paper_does_not_have():
@@ -109,13 +111,13 @@ def test_data_that_the_paper_does_not_have():
 
 
 def test_departures_from_the_published_runs(mnist):
-    assert "edge_noise: text instead of code: 1 of 198 numbers" in overview(mnist).text
+    assert "edge_noise: text instead of code: 1 of 186 numbers" in overview(mnist).text
 
 
 def test_one_set_of_versions(mnist):
     page = overview(mnist)
     assert "All runs were trained under the same versions." in page.text
-    assert [*["1.2"] * len(SOFTWARE), "5"] in page.tables[3]
+    assert [*["1.2"] * len(SOFTWARE), "7"] in page.tables[3]
 
 
 @pytest.mark.parametrize("other", ["1.3", None])
@@ -125,7 +127,7 @@ def test_runs_of_other_versions(mnist, other):
     page = overview(mnist, provenance=provenance)
     assert "Runs were trained under 2 different sets of versions." in page.text
     rows = {row[SOFTWARE.index("keras")]: row[-1] for row in page.tables[3][1:]}
-    assert rows == {"1.2": "4", other or "—": "1"}
+    assert rows == {"1.2": "6", other or "—": "1"}
 
 
 def test_runs_of_one_fold_that_saw_other_images(mnist):
@@ -146,7 +148,7 @@ def test_text_is_escaped(mnist):
 def test_settings_that_matter(mnist):
     rows = dict(row for row in overview(mnist).tables[6])
     assert rows["Seed"] == "7; that of each run follows from it"
-    assert rows["Folds"] == "0, 1 of 5 (from 0), contiguous"
+    assert rows["Folds"] == "0, 1, 2 of 5 (from 0), contiguous"
     assert rows["Levels of edge noise"] == "0.3"
     assert rows["Protocol: glorot_fans"] == "kernel_shape"
     assert "Levels of rotation" not in rows

@@ -44,6 +44,7 @@ rule conclude:
     input:
         history="results/{study}/history.parquet",
         settings="results/{study}/settings.parquet",
+        evaluation="results/{study}/evaluation.parquet",
     output:
         "results/{study}/conclusions.parquet",
     log:
@@ -52,7 +53,7 @@ rule conclude:
         "../../envs/analysis.yaml"
     shell:
         'python "$FREECONV/scripts/analyse.py" conclusions --history {input.history:q} '
-        "--settings {input.settings:q} --output {output:q} 2> {log:q}"
+        "--settings {input.settings:q} --evaluation {input.evaluation:q} --output {output:q} 2> {log:q}"
 
 
 rule degrees_of_sharing:

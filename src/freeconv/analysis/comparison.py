@@ -3,16 +3,18 @@
 Published numbers are medians over all epochs of five folds, pooled; ours are the same statistic
 over the folds that ran. Two such numbers of the same experiment differ by chance, and by how much
 is estimated from the spread over our folds: with `s` the standard deviation of the medians of the
-single folds, and `n` folds of ours, the difference lies with 95 % probability within
+single folds, and `n` folds of ours, the true difference lies with 95 % probability within
 
     t(0.975, n - 1) * s * sqrt(1 / n + 1 / 5)
 
-plus the rounding of the published number. This is the prediction interval for the mean of five
-further folds, given `n`; it takes the medians of folds as normal and equally spread in both
-experiments, and a pooled median as varying like the mean of its folds. It is generous where our
-folds are the paper's, since what is hard about a fold is then hard in both. Two folds tell little
-of their spread: the tolerance is wide and says so. Of one and the same experiment about 5 in 100
-numbers differ (simulated with pooled medians, 5 to 7).
+of the one that was found, plus the rounding of the published number. This takes the medians of
+folds as normal and equally spread in both experiments, and a pooled median as varying like the mean
+of its folds. It is generous where our folds are the paper's, since what is hard about a fold is
+then hard in both.
+
+That two numbers cannot be told apart does not make them equal, the less the fewer folds there are.
+They agree if the whole interval of their difference is within a margin (an equivalence test), and
+differ if it is wholly outside. The margin is ours: one point of accuracy.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import pandas as pd
 import pyarrow as pa
 from scipy.special import stdtrit
 
+from freeconv.analysis.inference import CONFIDENCE, FEWEST_FOLDS
 from freeconv.study import labels
 from freeconv.study.settings import UNAUGMENTED
 
@@ -39,6 +42,7 @@ COMPARISON_SCHEMA = pa.schema(
         ("ours", pa.float64()),
         ("difference", pa.float64()),
         ("tolerance", pa.float64()),
+        ("repeated", pa.bool_()),
         ("verdict", pa.string()),
         ("folds", pa.int64()),
         ("epochs", pa.int64()),
@@ -50,8 +54,11 @@ COMPARISON_SCHEMA = pa.schema(
 PUBLISHED_FOLDS = 5
 """Folds behind every published number (section 4)."""
 
-PROBABILITY = 0.95
-"""How often two runs of the same experiment agree."""
+MARGIN = 0.01
+"""Differences of accuracy that make no difference."""
+
+PACE = ("epochs", "patience")
+"""Settings without which medians over epochs are of other things than the published ones."""
 
 PUBLISHED_TRAINING = {
     "mnist": {
@@ -103,7 +110,9 @@ def compare(history: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
         of them. Beside the columns of `published_values`, with `value` named `published`:
 
         - `ours`: the pooled median of the same run, `difference`: `ours - published`;
-        - `tolerance`: how large the difference may be by chance, see above; null with one fold;
+        - `tolerance`: how much of the difference may be chance, see above; null with fewer than
+          three folds;
+        - `repeated`: whether an earlier table has the number, as all have those of level 0;
         - `verdict`: one of `labels.COMPARISON_VERDICTS`;
         - `folds` and `epochs` behind ours, the epochs of all folds counted together;
         - `protocol`: which side ours took where the paper and its published code disagree;
@@ -120,9 +129,10 @@ def compare(history: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
     rows = rows.fillna({"folds": 0, "epochs": 0}).astype({"folds": int, "epochs": int})
     rows["difference"] = rows["ours"] - rows["published"]
     rows["tolerance"] = _tolerance(rows["spread"], rows["folds"]) + _rounding(rows["table"])
-    rows["verdict"] = _verdicts(rows)
+    rows["repeated"] = rows.duplicated(["dataset", "model", "trained_with", "level", "metric"])
     notes = [_notes(row, settings) for row in rows.itertuples()]
     rows[["protocol", "departures"]] = pd.DataFrame(notes, index=rows.index, columns=range(2))
+    rows["verdict"] = _verdicts(rows)
     return rows[COMPARISON_SCHEMA.names]
 
 
@@ -155,9 +165,10 @@ def _medians(history: pd.DataFrame) -> pd.DataFrame:
 
 
 def _tolerance(spread: pd.Series, folds: pd.Series) -> pd.Series:
-    """Half the prediction interval of the difference; null with fewer than two folds."""
-    quantile = stdtrit((folds - 1).where(folds > 1), (1 + PROBABILITY) / 2)
-    return quantile * spread * (1 / folds.where(folds > 1) + 1 / PUBLISHED_FOLDS) ** 0.5
+    """Half the interval of the difference; null with too few folds."""
+    enough = folds.where(folds >= FEWEST_FOLDS)
+    quantile = stdtrit(enough - 1, (1 + CONFIDENCE) / 2)
+    return quantile * spread * (1 / enough + 1 / PUBLISHED_FOLDS) ** 0.5
 
 
 def _rounding(table: pd.Series) -> pd.Series:
@@ -166,10 +177,12 @@ def _rounding(table: pd.Series) -> pd.Series:
 
 
 def _verdicts(rows: pd.DataFrame) -> pd.Series:
-    verdicts = (rows["difference"].abs() <= rows["tolerance"]).map(
-        {True: "agrees", False: "differs"}
-    )
-    verdicts = verdicts.mask(rows["folds"] == 1, "undecided")
+    size, tolerance = rows["difference"].abs(), rows["tolerance"]
+    verdicts = pd.Series("inconclusive", index=rows.index)
+    verdicts = verdicts.mask(size + tolerance <= MARGIN, "agrees")
+    verdicts = verdicts.mask(size - tolerance > MARGIN, "differs")
+    other_pace = rows["departures"].str.contains(rf"\b(?:{'|'.join(PACE)}): ", na=False)
+    verdicts = verdicts.mask(other_pace, "not comparable")
     return verdicts.mask(rows["folds"] == 0, "not run")
 
 

@@ -1,19 +1,18 @@
 """The paper's seven conclusions, each put to the test on a study's own numbers.
 
-A conclusion has one or more criteria. A criterion is a statistic of one fold and a threshold which
-the paper's text puts it above or below. The statistic is computed for every fold that ran all the
-runs it needs; its mean over folds has the 95 % interval of a t-distribution, and
+A conclusion has one or more criteria. A criterion is a statistic of one fold, with a part for each
+level that it speaks of, and a threshold which the paper's text puts it above or below. It is judged
+on the folds in which all runs that it needs learned something and were trained long enough
+(`gates.states_of_runs`), by `inference.judge`, and is
 
-- the criterion is `reproduced` where the whole interval is on the paper's side of the threshold,
-- `not reproduced` where it is wholly on the other side,
-- `undecided` where it reaches across the threshold, and with one fold alone, which has no interval,
+- `reproduced` where every part is significantly on the paper's side of the threshold,
+- `not reproduced` where a part is significantly on the other side, whatever their number,
+- `undecided` where it is neither, and with fewer than three folds,
+- `not trained` or `too short` where fewer than three folds are left because a run learned nothing,
+  or was not trained long enough,
 - `not covered` where no fold ran all the runs needed.
 
-Folds share most of their training images, so the interval is somewhat too narrow (Bengio and
-Grandvalet, 2004). What makes a fold hard for both sides of a difference cancels out.
-
-Accuracies of a fold are medians over its trained epochs, as the paper's tables take them. What is
-said of all levels, or of those from a level on, is judged on the levels that the study has.
+What makes a fold hard for both sides of a difference cancels out.
 
 Thresholds are the paper's own figures, and 0 where it only says what is higher. Those it rounds or
 gives with "about" stand for whatever rounds to them ("about 0.3 points" is below 0.35).
@@ -21,13 +20,13 @@ gives with "about" stand for whatever rounds to them ("about 0.3 points" is belo
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
-from scipy.special import stdtrit
 
 from freeconv.analysis.comparison import protocol_of
 from freeconv.analysis.criteria import CRITERIA, STATEMENTS, Criterion
+from freeconv.analysis.gates import IDENTITY, states_of_runs
+from freeconv.analysis.inference import FEWEST_FOLDS, interval, judge
 
 # One row per (data set, criterion of a conclusion): see `conclusions.conclude`.
 CONCLUSIONS_SCHEMA = pa.schema(
@@ -36,6 +35,8 @@ CONCLUSIONS_SCHEMA = pa.schema(
         ("statement", pa.string()),
         ("dataset", pa.string()),
         ("statistic", pa.string()),
+        ("part", pa.string()),
+        ("parts", pa.int64()),
         ("value", pa.float64()),
         ("low", pa.float64()),
         ("high", pa.float64()),
@@ -51,32 +52,39 @@ CONCLUSIONS_SCHEMA = pa.schema(
     ]
 )
 
-CONFIDENCE = 0.95
-"""Confidence level of the intervals over folds."""
+UNFIT = ("not trained", "too short")
+"""Verdicts that runs unfit for one leave, the graver first."""
 
 
-def conclude(history: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
+def conclude(
+    history: pd.DataFrame, settings: pd.DataFrame, chance: dict[str, float]
+) -> pd.DataFrame:
     """Judges the seven conclusions on every data set of a study.
 
     Args:
         history: One row per epoch, see `schemas.HISTORY_SCHEMA`.
         settings: One row per run of the history, see `schemas.SETTINGS_SCHEMA`.
+        chance: Data set -> accuracy of naming the most frequent class, see `gates.chance_levels`.
 
     Returns:
         One row per (data set, criterion), data set by data set in the order of `CRITERIA`:
 
-        - `value`: the mean over folds of the statistic, `low` and `high` its interval;
+        - `part`: the level that decided the verdict, of `parts` levels; the one nearest to the
+          other side, or on it. Empty where a statistic has one part;
+        - `value`: the mean over folds of that part, `low` and `high` its interval;
         - `side`, `threshold`, `source`: what the paper states;
         - `folds` behind the value, and the `fewest_epochs` and `most_epochs` that networks of the
           data set were trained for;
         - `protocol`: which side ours took where the paper and its published code disagree;
         - `verdict` of the criterion, one of `labels.CONCLUSION_VERDICTS`, and
-          `conclusion_verdict` of all criteria of
-          the conclusion together, see `together`.
+          `conclusion_verdict` of all criteria of the conclusion together, see `together`.
     """
+    states = states_of_runs(history, settings, chance)
+    known = history.join(states.rename("state"), on=IDENTITY)
     rows = [
-        {**_judge(criterion, dataset, rows), **_background(rows, settings, dataset)}
-        for dataset, rows in history.groupby("dataset", sort=False)
+        {**_judge(criterion, dataset, rows, here), **_background(rows, here)}
+        for dataset, rows in known.groupby("dataset", sort=False)
+        for here in [settings[settings["dataset"] == dataset]]
         for criterion in CRITERIA
         if criterion.threshold(dataset) is not None
     ]
@@ -88,40 +96,34 @@ def conclude(history: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
 def together(verdicts: pd.Series) -> str:
     """Returns the verdict of a conclusion from those of its criteria.
 
-    One that is not reproduced decides. Else all must be reproduced, or all be not covered; anything
-    between is undecided.
+    One that is not reproduced decides, and then one whose runs are unfit. Else all must be
+    reproduced, or all be not covered; anything between is undecided.
     """
     found = set(verdicts)
-    if "not reproduced" in found:
-        return "not reproduced"
+    for decisive in ("not reproduced", *UNFIT):
+        if decisive in found:
+            return decisive
     return found.pop() if len(found) == 1 else "undecided"
 
 
-def interval(values: pd.Series) -> tuple[float, float]:
-    """Returns the t-interval of the mean of values; NaN with fewer than two of them."""
-    count = len(values)
-    if count < 2:
-        return np.nan, np.nan
-    margin = stdtrit(count - 1, (1 + CONFIDENCE) / 2) * values.std(ddof=1) / count**0.5
-    return values.mean() - margin, values.mean() + margin
-
-
-def _judge(criterion: Criterion, dataset: str, history: pd.DataFrame) -> dict:
-    values = criterion.measure(history).dropna()
-    low, high = interval(values)
-    threshold = criterion.threshold(dataset)
-    above, below = low > threshold, high < threshold
-    if values.empty:
-        verdict = "not covered"
-    elif not above and not below:
-        verdict = "undecided"
-    else:
-        verdict = "reproduced" if above == (criterion.side == "above") else "not reproduced"
+def _judge(
+    criterion: Criterion, dataset: str, history: pd.DataFrame, settings: pd.DataFrame
+) -> dict:
+    threshold, fold_count = criterion.threshold(dataset), int(settings["fold_count"].max())
+    parts, verdict = _fit_parts(criterion, history)
+    part = ""
+    if len(parts):
+        found = judge(parts, criterion.side, threshold, fold_count)
+        part, verdict = found.part, verdict or found.verdict
+    values = parts[part] if len(parts) else pd.Series(dtype=float)
+    low, high = interval(values, fold_count)
     return {
         "conclusion": criterion.conclusion,
         "statement": STATEMENTS[criterion.conclusion],
         "dataset": dataset,
         "statistic": criterion.statistic,
+        "part": part,
+        "parts": parts.shape[1] if len(parts) else 0,
         "value": values.mean(),
         "low": low,
         "high": high,
@@ -133,11 +135,32 @@ def _judge(criterion: Criterion, dataset: str, history: pd.DataFrame) -> dict:
     }
 
 
-def _background(history: pd.DataFrame, settings: pd.DataFrame, dataset: str) -> dict:
+def _fit_parts(criterion, history):
+    """Returns the parts of the folds that a verdict may rest on, and the verdict if none may.
+
+    A fold that lacks a part is left out. Where too few folds are left for a verdict, the parts are
+    those of all folds that ran.
+    """
+    ran = criterion.measure(history).dropna()
+    if ran.empty:
+        return ran, "not covered"
+    left = ran
+    unfit = set()
+    for state in UNFIT:
+        unfit.add(state)
+        fit = criterion.measure(history[~history["state"].isin(unfit)])
+        fit = fit.reindex(index=ran.index, columns=ran.columns).dropna()
+        if len(fit) < min(FEWEST_FOLDS, len(left)):
+            return ran, state
+        left = fit
+    return left, None
+
+
+def _background(history: pd.DataFrame, settings: pd.DataFrame) -> dict:
     runs = ["model", "augmentation", "level", "vcp", "fold"]
     epochs = history.groupby(runs)["epoch"].max()
     return {
         "fewest_epochs": epochs.min(),
         "most_epochs": epochs.max(),
-        "protocol": protocol_of(settings[settings["dataset"] == dataset]),
+        "protocol": protocol_of(settings),
     }

@@ -1,8 +1,9 @@
 """The criteria that the paper's seven conclusions are judged by.
 
 A criterion is a statistic of one fold and a threshold which the paper's text puts it above or
-below. Accuracies of a fold are medians over its trained epochs, as the paper's tables take them.
-What is said of all levels, or of those from a level on, is judged on the levels that the study has.
+below. Accuracies of a fold are means over its plateau, its last epochs (`gates.PLATEAU`). What is
+said of all levels, or of those from a level on, has a part for each level that the study has, and
+is judged on every one of them (`inference.judge`).
 
 Thresholds are the paper's own figures, and 0 where it only says what is higher. Those it rounds or
 gives with "about" stand for whatever rounds to them ("about 0.3 points" is below 0.35).
@@ -16,6 +17,7 @@ from functools import partial
 
 import pandas as pd
 
+from freeconv.analysis.gates import plateaus
 from freeconv.analysis.summary import levels_of, variable_connections
 from freeconv.study.settings import UNAUGMENTED
 
@@ -35,8 +37,9 @@ OTHER = "other data sets"
 """Key of the threshold for data sets of which the paper says nothing in particular."""
 
 
-Measure = Callable[[pd.DataFrame], pd.Series]
-"""From the history of one data set to the statistic of each fold (the index), NaN without runs."""
+Measure = Callable[[pd.DataFrame], pd.DataFrame]
+"""From the history of one data set to the statistic: one row per fold (the index), one column per
+part, NaN without runs. A statistic of one part has the empty string as the name of its column."""
 
 
 @dataclass(frozen=True)
@@ -70,79 +73,103 @@ def _runs(history, model, augmentation, lowest=0.0, highest=1.0):
     return history[trained & history["level"].between(lowest, highest) & (history["vcp"] == 0)]
 
 
-def _median(history, metric, model, augmentation=UNAUGMENTED, level=0.0):
-    """The median of a metric over the trained epochs of each fold, at one level."""
+def _mean(history, metric, model, augmentation=UNAUGMENTED, level=0.0):
+    """The mean of a metric over the plateau of each fold, at one level."""
     run = _runs(history, model, augmentation, level, level)
-    return run[run["epoch"] >= 1].groupby("fold")[metric].median()
+    return plateaus(run).groupby("fold")[metric].mean()
 
 
+def _one_part(measure):
+    """The measure whose statistic, one value a fold, is a frame of one part."""
+
+    def frame(history, **arguments):
+        return measure(history, **arguments).to_frame("")
+
+    return frame
+
+
+@_one_part
 def _overfitting(history, model):
-    accuracy = _median(history, "accuracy", model)
-    return accuracy - _median(history, "val_accuracy", model)
+    accuracy = _mean(history, "accuracy", model)
+    return accuracy - _mean(history, "val_accuracy", model)
 
 
+@_one_part
 def _deficit(history):
-    cnn = _median(history, "val_accuracy", "cnn", "translation", 0.1)
-    return cnn - _median(history, "val_accuracy", "fcn", "translation", 0.1)
+    cnn = _mean(history, "val_accuracy", "cnn", "translation", 0.1)
+    return cnn - _mean(history, "val_accuracy", "fcn", "translation", 0.1)
 
 
-def _translation_gap(history, augmentation=UNAUGMENTED, level=0.0):
-    validation = _median(history, "val_accuracy", "fcn", augmentation, level)
-    return validation - _median(history, "val_translation", "fcn", augmentation, level)
+def _gap(history, augmentation=UNAUGMENTED, level=0.0):
+    validation = _mean(history, "val_accuracy", "fcn", augmentation, level)
+    return validation - _mean(history, "val_translation", "fcn", augmentation, level)
 
 
+@_one_part
+def _translation_gap(history, **trained):
+    return _gap(history, **trained)
+
+
+@_one_part
 def _closed_gap(history, level):
-    return _translation_gap(history) - _translation_gap(history, "translation", level)
+    return _gap(history) - _gap(history, "translation", level)
 
 
-def _distance_change(history, augmentation, lowest, highest, extreme):
-    """Of levels and both radii the lowest or highest relative change, first to last epoch."""
+def _distance_change(history, augmentation, lowest, highest):
+    """The relative change from first to last epoch, of every level and both radii."""
     runs = _runs(history, "fcn", augmentation, lowest, highest).sort_values("epoch")
     distances = runs.groupby(["fold", "level"])[["distance_1", "distance_4"]]
-    changes = distances.last() / distances.first() - 1
-    return changes.unstack("level").agg(extreme, axis="columns", skipna=False)
+    changes = (distances.last() / distances.first() - 1).unstack("level")
+    names = {"distance_1": "radius 1", "distance_4": "radius 4"}
+    changes.columns = [f"level {level:g}, {names[metric]}" for metric, level in changes.columns]
+    return changes
 
 
 def _farther_minus_nearer(history):
-    """Of all levels of translation the smallest difference at the last epoch."""
+    """The difference at the last epoch, of every level of translation."""
     runs = levels_of(history[history["model"] == "fcn"], "translation").sort_values("epoch")
     last = runs.groupby(["fold", "level"])[["distance_1", "distance_4"]].last()
-    difference = last["distance_4"] - last["distance_1"]
-    return difference.unstack("level").min(axis="columns", skipna=False)
+    return _by_level((last["distance_4"] - last["distance_1"]).unstack("level"))
 
 
-def _smallest_loss(history, augmentation):
-    """Of all levels the smallest share of validation accuracy lost to translation."""
-    runs = _runs(history, "fcn", augmentation)
+def _loss(history, augmentation):
+    """The share of validation accuracy lost to translation, of every level."""
+    levels = _runs(history, "fcn", augmentation)["level"].unique()
     losses = {
-        level: _translation_gap(history, augmentation, level)
-        / _median(history, "val_accuracy", "fcn", augmentation, level)
-        for level in runs["level"].unique()
+        level: _gap(history, augmentation, level)
+        / _mean(history, "val_accuracy", "fcn", augmentation, level)
+        for level in sorted(levels)
     }
-    return pd.DataFrame(losses).min(axis="columns", skipna=False)
+    return _by_level(pd.DataFrame(losses))
 
 
+def _by_level(frame):
+    return frame.rename(columns="level {:g}".format)
+
+
+@_one_part
 def _quadrant_swap(history):
-    cnn = _median(history, "val_quadrant_swap", "cnn")
-    return cnn - _median(history, "val_quadrant_swap", "fcn")
+    cnn = _mean(history, "val_quadrant_swap", "cnn")
+    return cnn - _mean(history, "val_quadrant_swap", "fcn")
 
 
 def _vcp_accuracy(history):
     """Validation accuracy of the FCN: one row per fold, one column per probability of masking."""
-    rows = variable_connections(history[history["model"] == "fcn"])
-    trained = rows[rows["epoch"] >= 1]
-    return trained.groupby(["fold", "vcp"])["val_accuracy"].median().unstack("vcp")
+    rows = plateaus(variable_connections(history[history["model"] == "fcn"]))
+    return rows.groupby(["fold", "vcp"])["val_accuracy"].mean().unstack("vcp")
 
 
 def _vcp_loss(history):
-    """The largest loss of accuracy up to a probability of 0.8."""
+    """The loss of accuracy of every probability up to 0.8."""
     accuracy = _vcp_accuracy(history)
     kept = accuracy.loc[:, (accuracy.columns > 0) & (accuracy.columns <= 0.8)]
     if 0.0 not in accuracy or 0.8 not in kept:
-        return pd.Series(dtype=float)
-    return kept.rsub(accuracy[0.0], axis="index").max(axis="columns", skipna=False)
+        return pd.DataFrame()
+    losses = kept.rsub(accuracy[0.0], axis="index")
+    return losses.rename(columns="{:.0%} masked".format)
 
 
+@_one_part
 def _vcp_collapse(history):
     """How much more accuracy is lost from 0.9 to 0.99 than from 0 to 0.9."""
     accuracy = _vcp_accuracy(history)
@@ -213,10 +240,8 @@ CRITERIA = (
     ),
     Criterion(
         conclusion=4,
-        statistic="Translation 0.4 and more: highest relative change of the filter distance",
-        measure=partial(
-            _distance_change, augmentation="translation", lowest=0.4, highest=1.0, extreme="max"
-        ),
+        statistic="Translation 0.4 and more: relative change of the filter distance",
+        measure=partial(_distance_change, augmentation="translation", lowest=0.4, highest=1.0),
         side="below",
         thresholds={OTHER: 0.0},
         source='"As the amount of translation increases [...] the euclidean distance between '
@@ -224,10 +249,8 @@ CRITERIA = (
     ),
     Criterion(
         conclusion=4,
-        statistic="No augmentation: lowest relative change of the filter distance",
-        measure=partial(
-            _distance_change, augmentation=UNAUGMENTED, lowest=0.0, highest=0.0, extreme="min"
-        ),
+        statistic="No augmentation: relative change of the filter distance",
+        measure=partial(_distance_change, augmentation=UNAUGMENTED, lowest=0.0, highest=0.0),
         side="above",
         thresholds={OTHER: 0.0},
         source='"when translation is not used during training, the weights diverge and become '
@@ -235,7 +258,7 @@ CRITERIA = (
     ),
     Criterion(
         conclusion=4,
-        statistic="All levels of translation: lowest distance at radius 4 minus that at radius 1",
+        statistic="All levels of translation: distance at radius 4 minus that at radius 1",
         measure=_farther_minus_nearer,
         side="above",
         thresholds={OTHER: 0.0},
@@ -244,10 +267,8 @@ CRITERIA = (
     ),
     Criterion(
         conclusion=4,
-        statistic="All levels of rotation: lowest relative change of the filter distance",
-        measure=partial(
-            _distance_change, augmentation="rotation", lowest=0.0, highest=1.0, extreme="min"
-        ),
+        statistic="All levels of rotation: relative change of the filter distance",
+        measure=partial(_distance_change, augmentation="rotation", lowest=0.0, highest=1.0),
         side="above",
         thresholds={OTHER: 0.0},
         source='"for all augmentation settings of rotation, the distance between filters '
@@ -255,10 +276,8 @@ CRITERIA = (
     ),
     Criterion(
         conclusion=4,
-        statistic="Noise below 0.8: lowest relative change of the filter distance",
-        measure=partial(
-            _distance_change, augmentation="noise", lowest=0.0, highest=0.79, extreme="min"
-        ),
+        statistic="Noise below 0.8: relative change of the filter distance",
+        measure=partial(_distance_change, augmentation="noise", lowest=0.0, highest=0.79),
         side="above",
         thresholds={OTHER: 0.0},
         source='"the average Euclidean distance increases in all cases except very high values of '
@@ -266,10 +285,8 @@ CRITERIA = (
     ),
     Criterion(
         conclusion=4,
-        statistic="Noise 0.8 and more: highest relative change of the filter distance",
-        measure=partial(
-            _distance_change, augmentation="noise", lowest=0.8, highest=1.0, extreme="max"
-        ),
+        statistic="Noise 0.8 and more: relative change of the filter distance",
+        measure=partial(_distance_change, augmentation="noise", lowest=0.8, highest=1.0),
         side="below",
         thresholds={OTHER: 0.0},
         source='"increases in all cases except very high values of noise (0.8, 0.9, 0.99)" '
@@ -278,9 +295,9 @@ CRITERIA = (
     *(
         Criterion(
             conclusion=5,
-            statistic=f"FCN, all levels of {augmentation.replace('_', ' ')}: smallest share of "
+            statistic=f"FCN, all levels of {augmentation.replace('_', ' ')}: share of "
             "validation accuracy lost on translated images",
-            measure=partial(_smallest_loss, augmentation=augmentation),
+            measure=partial(_loss, augmentation=augmentation),
             side="above",
             thresholds={"mnist": 0.6, OTHER: 0.2},
             source='"FCNs trained on non-translational data are consistently not capable of '
@@ -300,7 +317,7 @@ CRITERIA = (
     ),
     Criterion(
         conclusion=7,
-        statistic="FCN: largest loss of validation accuracy up to 80 % masked connections",
+        statistic="FCN: loss of validation accuracy up to 80 % masked connections",
         measure=_vcp_loss,
         side="below",
         thresholds={OTHER: 0.02},

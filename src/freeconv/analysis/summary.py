@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pyarrow as pa
 
+from freeconv.analysis.inference import margin
 from freeconv.errors import InputError
 from freeconv.results.best_epoch import finite_epochs
 from freeconv.results.schemas import METRICS, RUN_FIELDS
@@ -145,8 +146,11 @@ def mean_over_folds(rows: pd.DataFrame, metric: str, by: str = "epoch") -> pd.Da
 
     Returns:
         One row per value of `by` (the index, increasing) with `mean`, and `low` and `high`, the
-        mean -+ 1.96 standard errors over folds, NaN where there is one fold alone.
+        corrected 95 % interval of `inference.margin`, NaN with fewer than three folds. Folds that
+        did not run are not known here, so that the correction is that of as many as there are,
+        which is never too small.
     """
     folds = rows.dropna(subset=metric).groupby(by)[metric]
-    mean, margin = folds.mean(), 1.96 * folds.sem()
-    return pd.DataFrame({"mean": mean, "low": mean - margin, "high": mean + margin})
+    mean, count = folds.mean(), folds.size()
+    half = margin(count, folds.std(ddof=1), count)
+    return pd.DataFrame({"mean": mean, "low": mean - half, "high": mean + half})

@@ -1,9 +1,9 @@
 """The paper's figures, and those drawn in the same way.
 
-Every curve over epochs is the mean over folds; its band is the mean +- 1.96 standard errors over
-folds, the 95 % interval of a normal mean. Folds stop training at different epochs: beyond the
-shortest of them, mean and band are those of the folds still running, so a curve may step there; one
-fold alone has no band.
+Every curve over epochs is the mean over folds; its band is the 95 % interval of
+`summary.mean_over_folds`. Folds stop training at different epochs: beyond the shortest of them,
+mean and band are those of the folds still running, so a curve may step there; fewer than three have
+no band.
 """
 
 from __future__ import annotations
@@ -47,7 +47,12 @@ _TRAINING_LOOKS = {
 }
 
 # Verdict -> how the marker of a compared number is filled.
-_VERDICT_FILLS = {"agrees": "full", "undecided": "bottom", "differs": "none"}
+_VERDICT_FILLS = {
+    "agrees": "full",
+    "inconclusive": "bottom",
+    "differs": "none",
+    "not comparable": "left",
+}
 
 # Augmentation or perturbation -> what has happened to the images.
 _SUFFERED = {
@@ -197,8 +202,8 @@ def published_numbers(comparison: pd.DataFrame, entry: outputs.Figure) -> Figure
 
 
 def _ours_and_published(against: Axes, difference: Axes, rows: pd.DataFrame) -> None:
-    """A point a number in both panels; the lower one has the tolerances, and fits its points."""
-    rows = rows[rows["folds"] > 0]
+    """A point a number in both panels; the lower one has the tolerances."""
+    rows = rows[(rows["folds"] > 0) & ~rows["repeated"]]
     for (model, verdict), numbers in rows.groupby(["model", "verdict"]):
         look = MODEL_LOOKS[model] | {"linestyle": "", "markeredgewidth": 0.8}
         look |= {"fillstyle": _VERDICT_FILLS[verdict], "markerfacecoloralt": "white"}
@@ -210,12 +215,10 @@ def _ours_and_published(against: Axes, difference: Axes, rows: pd.DataFrame) -> 
         return
     against.axline((rows["published"].iloc[0],) * 2, slope=1, color="0.6", linewidth=0.6, zorder=0)
     difference.axhline(0, color="0.6", linewidth=0.6, zorder=0)
-    limits = difference.get_ylim()
     for model, numbers in rows.dropna(subset="tolerance").groupby("model"):
         bars = {"ecolor": MODEL_LOOKS[model]["color"], "elinewidth": 0.6, "alpha": 0.4}
         points = numbers["published"], numbers["difference"]
         difference.errorbar(*points, numbers["tolerance"], fmt="none", **bars)
-    difference.set_ylim(limits)
 
 
 def _trained(history: pd.DataFrame) -> pd.DataFrame:

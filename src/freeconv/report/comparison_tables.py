@@ -11,6 +11,7 @@ from freeconv.report.render import (
     interval,
     number,
     signed,
+    statistic_and_part,
     whole_range,
 )
 from freeconv.study import labels
@@ -111,7 +112,8 @@ def _comparison_part(comparison: pd.DataFrame) -> TextTable:
 def _comparison_caption(comparison: pd.DataFrame, notes: dict[str, str]) -> str:
     if comparison.empty:
         return "Comparison with Ott et al. (2020): they have no number of this study's data sets."
-    counts = comparison["verdict"].value_counts()
+    distinct = comparison[~comparison["repeated"]]
+    counts = distinct["verdict"].value_counts()
     verdicts = "; ".join(
         f"{verdict} ({meaning}): {counts.get(verdict, 0)}"
         for verdict, meaning in labels.COMPARISON_VERDICTS.items()
@@ -122,8 +124,9 @@ def _comparison_caption(comparison: pd.DataFrame, notes: dict[str, str]) -> str:
     legend = "".join(f" {number}: {text}." for text, number in notes.items())
     return (
         f"Published and our medians over all epochs of all folds, {len(comparison)} numbers of Ott "
-        f"et al. (2020). {verdicts}. Tolerance: 95 % prediction interval of the difference from "
-        "the spread over our folds. Epochs: those of all folds together. "
+        f"et al. (2020), {len(distinct)} of them distinct, as level 0 stands in every table. Of "
+        f"these, {verdicts}. Tolerance: half the 95 % interval of the difference, from the spread "
+        "over our folds. Epochs: those of all folds together. "
         + (f"Ours ran under the protocol {protocols}. " if protocols else "")
         + "Notes: how ours departs from the published run, which the tolerance does not allow for."
         + (legend or " None.")
@@ -143,7 +146,8 @@ def _overview_part(conclusions: pd.DataFrame) -> TextTable:
     caption = (
         "The conclusions of Ott et al. (2020) on this study's data. Of a criterion, "
         f"{meanings}. A conclusion is reproduced if all of its criteria are, and not reproduced if "
-        "one is not; if only some are covered or decided it is undecided."
+        "one is not; then networks that are not trained, or too short, decide; if only some are "
+        "covered or decided it is undecided."
     )
     widths = "rp{10cm}" + "l" * verdicts.shape[1]
     return TextTable("conclusions", caption, cells.astype(str), widths, long=True)
@@ -154,7 +158,10 @@ def _criteria_part(conclusions: pd.DataFrame) -> TextTable:
         {
             "No.": conclusions["conclusion"].map(str),
             "Data set": conclusions["dataset"].map(labels.dataset_title),
-            "Statistic": conclusions["statistic"],
+            "Statistic": [
+                statistic_and_part(row.statistic, row.part, row.parts)
+                for row in conclusions.itertuples()
+            ],
             "Value": conclusions["value"].map(signed),
             "95 % interval": list(map(interval, conclusions["low"], conclusions["high"])),
             "Paper": [f"{row.side} {row.threshold:g}" for row in conclusions.itertuples()],
@@ -168,9 +175,10 @@ def _criteria_part(conclusions: pd.DataFrame) -> TextTable:
     )
     protocols = " or ".join(f"({text})" for text in sorted(conclusions["protocol"].unique()))
     caption = (
-        "Criteria of the conclusions. Value: mean over folds, with the interval of a "
-        "t-distribution. Accuracies of a fold are medians over its epochs. Epochs: fewest to most "
-        f"of the data set's networks. Levels: those of the study. Protocol: {protocols}."
+        "Criteria of the conclusions. Value: mean over folds of the level that decides the "
+        "verdict, with the interval of a t-distribution, corrected for the training images that "
+        "folds share. Accuracies of a fold are means over its last five epochs. Epochs: fewest to "
+        f"most of the data set's networks. Levels: those of the study. Protocol: {protocols}."
     )
     return TextTable("criteria", caption, cells, "rlp{5cm}rllp{1.8cm}rrp{7cm}", long=True)
 

@@ -101,6 +101,11 @@ def signed(value: float, digits: int = DIGITS) -> str:
     return DASH if pd.isna(value) else f"{value:+.{digits}f}"
 
 
+def statistic_and_part(statistic: str, part: str, parts: int) -> str:
+    """Writes what a criterion computes, and which of several levels its value is of."""
+    return f"{statistic} (of {parts}: {part})" if part else statistic
+
+
 def interval(low: float, high: float, digits: int = DIGITS) -> str:
     """Returns an interval; a dash where it is unknown."""
     return DASH if pd.isna(low) else f"{signed(low, digits)} to {signed(high, digits)}"

@@ -33,17 +33,20 @@ STATISTICS = {
 """The statistics of a summary; the first is the paper's "median"."""
 
 COMPARISON_VERDICTS = {
-    "agrees": "the difference is within the tolerance",
-    "differs": "the difference is beyond the tolerance",
-    "undecided": "one fold alone, whose spread is unknown",
+    "agrees": "the difference, give or take the tolerance, is within 0.01",
+    "differs": "it is beyond 0.01, give or take the tolerance",
+    "inconclusive": "neither, or fewer than three folds, whose spread is unknown",
+    "not comparable": "trained for other numbers of epochs",
     "not run": "the study has no such run",
 }
 """What the comparison of a number with the published one may find."""
 
 CONCLUSION_VERDICTS = {
-    "reproduced": "the interval over folds is wholly on the paper's side of the threshold",
-    "not reproduced": "the interval is wholly on the other side",
-    "undecided": "the interval reaches across the threshold, or one fold alone has none",
+    "reproduced": "every level is significantly on the paper's side of the threshold",
+    "not reproduced": "a level is significantly on the other side, by Holm's correction",
+    "undecided": "neither, or fewer than three folds, which have no interval",
+    "not trained": "networks did no better than naming the most frequent class, by 0.1",
+    "too short": "validation accuracy was still changing, by 0.01 over five epochs",
     "not covered": "the study lacks the runs",
 }
 """What a criterion, or a conclusion of the paper, may come to."""
