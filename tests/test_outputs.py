@@ -33,7 +33,7 @@ ALL_FIGURES = (
     | EXAMPLES
     | SIX_PANELS
     | FCN_ALONE
-    | {"published_numbers"}
+    | {"published_numbers", "authors_curves"}
 )
 
 
@@ -57,7 +57,7 @@ def study(varied=(), **changes):
         ),
         (
             {"augmentations": dict.fromkeys(FULL["augmentations"], (0.3,))},
-            {"quadrant_swap"},
+            {"quadrant_swap", "authors_curves"},
         ),
         ({"evaluation": {"translation": ()}}, {"perturbation_strength"}),
     ],
@@ -102,7 +102,7 @@ def test_augmentations_of_a_studys_own_have_figures_and_a_table():
 
 def test_data_sets_without_published_numbers_have_no_figure_of_them():
     of_digits = outputs.figures_of(study(datasets={"digits": None}), "digits")
-    assert set(of_digits) == ALL_FIGURES - {"published_numbers"}
+    assert set(of_digits) == ALL_FIGURES - {"published_numbers", "authors_curves"}
 
 
 def test_tables_of_a_study():
@@ -110,9 +110,9 @@ def test_tables_of_a_study():
     accuracies = ["translation_mnist", "translation_cifar10", "edge_noise", "noise", "rotation"]
     assert set(tables) == {
         *(f"{statistic}/{name}" for statistic in labels.STATISTICS for name in accuracies),
-        *("architectures", "comparison", "conclusions"),
+        *("architectures", "authors_curves", "comparison", "conclusions"),
     }
-    assert len(tables) == 18
+    assert len(tables) == 19
     alone = outputs.tables_of(study(augmentations={"noise": LEVELS}))
     assert [t for t in alone if t.startswith("pooled_median/")] == ["pooled_median/noise"]
     assert set(outputs.frames_of(study())) == {

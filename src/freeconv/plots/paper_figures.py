@@ -8,12 +8,15 @@ no band.
 
 from __future__ import annotations
 
+import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from freeconv.analysis.authors_curves import match_epochs
 from freeconv.analysis.summary import (
     RUN,
     accuracies,
@@ -219,6 +222,34 @@ def _ours_and_published(against: Axes, difference: Axes, rows: pd.DataFrame) -> 
         bars = {"ecolor": MODEL_LOOKS[model]["color"], "elinewidth": 0.6, "alpha": 0.4}
         points = numbers["published"], numbers["difference"]
         difference.errorbar(*points, numbers["tolerance"], fmt="none", **bars)
+
+
+def authors_curves(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
+    """Draws z-scores of every metric against the authors' records over epochs, by network."""
+    matched = match_epochs(history)
+    counts = [matched.loc[matched["model"] == m, "metric"].nunique() for m in MODEL_LOOKS]
+    figure, axes = panels(
+        2, 1, height=35 + 5 * sum(counts), sharex=True, height_ratios=[max(n, 1) for n in counts]
+    )
+    edges = [-4, -3, -2, -1, 1, 2, 3, 4]
+    colours = matplotlib.colormaps["coolwarm"].resampled(len(edges) + 1)
+    scale = BoundaryNorm(edges, colours.N, extend="both")
+    for ax, model in zip(axes.flat, MODEL_LOOKS, strict=True):
+        rows = matched[matched["model"] == model]
+        if rows.empty:
+            say_if_empty(ax)
+            continue
+        z = rows.pivot(index="metric", columns="epoch", values="z").loc[rows["metric"].unique()]
+        ax.grid(visible=False)
+        sides = (z.columns.min() - 0.5, z.columns.max() + 0.5, len(z) - 0.5, -0.5)
+        image = ax.imshow(
+            z, cmap=colours, norm=scale, aspect="auto", extent=sides, interpolation="none"
+        )
+        ax.set_yticks(range(len(z)), [labels.MEASURE_TITLES[metric] for metric in z.index])
+        figure.colorbar(image, ax=ax, label="z")
+    letter_panels(axes.flat, (labels.MODEL_TITLES[model] for model in MODEL_LOOKS))
+    epoch_axis(axes[-1])
+    return figure
 
 
 def _trained(history: pd.DataFrame) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from freeconv.analysis.authors_curves import match_epochs, summarise_matches
 from freeconv.report.render import (
     DASH,
     Document,
@@ -26,6 +27,35 @@ def comparison(frame: pd.DataFrame, entry: Table) -> Document:
         entry: The table.
     """
     return Document("Comparison", [_comparison_part(frame)], frame)
+
+
+def authors_curves(frame: pd.DataFrame, entry: Table) -> Document:
+    """Makes the table of z-scores against the authors' records, a row per network and metric.
+
+    Args:
+        frame: The history of a study.
+        entry: The table.
+    """
+    summary = summarise_matches(match_epochs(frame))
+    cells = pd.DataFrame(
+        {
+            "Network": summary["model"].map(labels.MODEL_TITLES),
+            "Metric": summary["metric"].map(labels.MEASURE_TITLES),
+            "Folds": summary["folds"].map(str),
+            "Epochs": summary["epochs"].map(str),
+            "Median z": summary["z"].map("{:+.2f}".format),
+            "First epoch": summary["first"].map("{:+.2f}".format),
+            "Last epoch": summary["last"].map("{:+.2f}".format),
+            "Within 2": summary["within"].map("{:.0%}".format),
+        }
+    )
+    within = int((summary["z"].abs() <= 2).sum())
+    caption = (
+        "MNIST without augmentation, epoch by epoch: our mean over folds minus the mean of the "
+        "authors' own records (up to 25 runs), in standard deviations of their runs (z). Of "
+        f"{len(summary)} median z-scores, {within} are within 2. Within 2: share of epochs."
+    )
+    return Document(entry.title, [TextTable("authors", caption, cells, "llrrrrrr")], summary)
 
 
 def conclusions(frame: pd.DataFrame, entry: Table) -> Document:

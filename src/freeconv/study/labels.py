@@ -25,6 +25,23 @@ METRIC_TITLES = {
 }
 """Titles of the accuracies that the tables show, as in the heads of the paper's tables."""
 
+MEASURE_TITLES = {
+    "loss": "Training loss",
+    "accuracy": "Training accuracy",
+    "val_loss": "Validation loss",
+    "val_accuracy": "Validation accuracy",
+    "val_translation": "Translation accuracy",
+    "val_rotation": "Rotation accuracy",
+    "val_noise": "Noise accuracy",
+    "val_edge_noise": "Edge noise accuracy",
+    "val_quadrant_swap": "Quadrant-swap accuracy",
+    "distance_1": "Filter distance, radius 1",
+    "distance_4": "Filter distance, radius 4",
+    "cosine_1": "Cosine distance, radius 1",
+    "cosine_4": "Cosine distance, radius 4",
+}
+"""Titles of all that is measured after an epoch."""
+
 STATISTICS = {
     "pooled_median": "the median over all epochs of all folds, pooled",
     "best_median": "the median over folds of the epoch with the highest validation accuracy",

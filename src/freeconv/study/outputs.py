@@ -37,7 +37,8 @@ class Needs:
         varied: A choice that the study's networks must differ in: `sharing`, or a key of its
             protocol.
         perturbations: Whether models must be evaluated at any strength of a perturbation.
-        datasets: The data sets that it can be of (`None`: any).
+        datasets: The data sets that it can be of (`None`: any); a table of a whole study needs one
+            of them.
     """
 
     model: str | None = None
@@ -58,7 +59,10 @@ class Needs:
             and (not self.vcp or bool(study.vcp))
             and (self.varied is None or study.varies(self.varied))
             and (not self.perturbations or any(study.evaluation.values()))
-            and (self.datasets is None or dataset in self.datasets)
+            and (
+                self.datasets is None
+                or not set(self.datasets).isdisjoint([dataset] if dataset else study.datasets)
+            )
         )
 
 
@@ -242,6 +246,14 @@ FIGURES = (
         needs=Needs(datasets=("mnist", "cifar10")),
     ),
     Figure(
+        name="authors_curves",
+        function="paper_figures.authors_curves",
+        title="Ours against the authors' records, epoch by epoch",
+        paper="",
+        frame="history",
+        needs=Needs(unaugmented=True, datasets=("mnist",)),
+    ),
+    Figure(
         name="sharing",
         function="variant_figures.sharing",
         title="Accuracy against the number of kernels",
@@ -323,6 +335,14 @@ TABLES = (
         paper="",
         frame="comparison",
         function="comparison_tables.comparison",
+    ),
+    Table(
+        name="authors_curves",
+        title="Ours against the authors' records, epoch by epoch",
+        paper="",
+        frame="history",
+        function="comparison_tables.authors_curves",
+        needs=Needs(unaugmented=True, datasets=("mnist",)),
     ),
     Table(
         name="conclusions",
