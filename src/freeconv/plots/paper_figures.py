@@ -9,6 +9,7 @@ no band.
 from __future__ import annotations
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
@@ -34,6 +35,7 @@ from freeconv.plots.style import (
     letter_panels,
     level_curves,
     level_legend,
+    level_looks,
     level_title,
     panels,
     say_if_empty,
@@ -78,13 +80,14 @@ def translation_curves(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
     """Draws accuracies over epochs by level of translation (Figs. 3 and 4)."""
     rows = _trained(levels_of(history, "translation"))
     figure, axes = panels(3, 2, height=180, sharex=True, sharey="row")
+    looks = level_looks(rows["level"])
     for row, (metric, title) in zip(axes, labels.METRIC_TITLES.items(), strict=True):
         for ax, model in zip(row, ("fcn", "cnn"), strict=True):
-            level_curves(ax, rows[rows["model"] == model], metric, "level")
+            level_curves(ax, rows[rows["model"] == model], metric, "level", looks)
         accuracy_axis(row[0], title)
     letter_panels(axes.flat, ("FCN", "CNN"))
     epoch_axis(axes[-1])
-    level_legend(figure, rows, "level", level_title("translation"))
+    level_legend(figure, looks, level_title("translation"))
     return figure
 
 
@@ -94,12 +97,13 @@ def filter_distance(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
     rows = levels_of(history, augmentation)
     rows = rows[rows["model"] == "fcn"]
     figure, axes = panels(1, 2, height=75, sharex=True, sharey=True)
+    looks = level_looks(rows["level"])
     for ax, metric in zip(axes.flat, ("distance_1", "distance_4"), strict=True):
-        level_curves(ax, rows, metric, "level")
+        level_curves(ax, rows, metric, "level", looks)
     axes[0, 0].set_ylabel("Euclidean distance between filters")
     letter_panels(axes.flat, ("Radius 1", "Radius 4"))
     epoch_axis(axes[-1])
-    level_legend(figure, rows, "level", level_title(augmentation))
+    level_legend(figure, looks, level_title(augmentation))
     return figure
 
 
@@ -146,14 +150,15 @@ def _six_panels(
         **{f"val_{kind}": f"Validation, {words}" for kind, words in _SUFFERED.items()},
     }
     figure, axes = panels(3, 2, height=180, sharex=True)
+    looks = level_looks(rows[key])
     for ax, metric in zip(axes.flat, titles, strict=True):
-        level_curves(ax, rows, metric, key)
+        level_curves(ax, rows, metric, key, looks)
         accuracy_axis(ax, "Accuracy" if ax in axes[:, 0] else "")
     letter_panels(axes.flat, titles.values())
     names = [network, *map(labels.dataset_title, set(rows["dataset"]))]
     figure.suptitle(", ".join(names), x=0.01, ha="left", size=9)
     epoch_axis(axes[-1])
-    level_legend(figure, rows, key, key_title)
+    level_legend(figure, looks, key_title)
     return figure
 
 
@@ -216,7 +221,13 @@ def _ours_and_published(against: Axes, difference: Axes, rows: pd.DataFrame) -> 
         say_if_empty(ax)
     if rows.empty:
         return
-    against.axline((rows["published"].iloc[0],) * 2, slope=1, color="0.6", linewidth=0.6, zorder=0)
+    # The same on both axes, so that the line of equal numbers is the diagonal.
+    numbers = rows[["published", "ours"]].to_numpy()
+    beside = 0.05 * max(np.ptp(numbers), 0.01)
+    sides = (numbers.min() - beside, numbers.max() + beside)
+    against.set(xlim=sides, ylim=sides)
+    against.plot(sides, sides, color="0.6", linewidth=0.6, marker="", zorder=0)
+    against.xaxis.set_major_locator(MaxNLocator(4))
     difference.axhline(0, color="0.6", linewidth=0.6, zorder=0)
     for model, numbers in rows.dropna(subset="tolerance").groupby("model"):
         bars = {"ecolor": MODEL_LOOKS[model]["color"], "elinewidth": 0.6, "alpha": 0.4}

@@ -135,25 +135,50 @@ FEW_EPOCHS = 20
 """Up to this many epochs each has a marker."""
 
 
-def level_colour(level: float) -> tuple[float, float, float]:
-    """Returns the colour of a level or probability: blue at 0 through grey to red at 0.99.
+MOST_BANDS = 6
+"""More lines than this have no bands, which would hide one another."""
 
-    The scale is fixed, so that a level has the same colour in every figure of every study. It is
-    matplotlib's `coolwarm`, its pale middle darkened to stand out from white paper.
+
+def level_looks(levels: Iterable[float]) -> dict[float, dict]:
+    """Returns how the levels of a figure are drawn: from blue through grey to red, in three dashes.
+
+    Colours are spread over the levels shown, however near these are to one another; neighbours
+    differ in their dashes, too. The scale is matplotlib's `coolwarm`, its pale middle darkened to
+    stand out from white paper.
 
     Args:
-        level: From 0 to 0.99.
+        levels: Levels or probabilities, in any order, repeated or not.
     """
-    position = level / 0.99
-    rgb = np.array(matplotlib.colormaps["coolwarm"](position)[:3])
-    return tuple(rgb * (0.72 + 0.28 * abs(2 * position - 1)))
+    levels = sorted(set(levels))
+    looks = {}
+    for number, level in enumerate(levels):
+        position = number / max(len(levels) - 1, 1)
+        rgb = np.array(matplotlib.colormaps["coolwarm"](position)[:3])
+        colour = tuple(rgb * (0.72 + 0.28 * abs(2 * position - 1)))
+        looks[level] = {"color": colour, "linestyle": _DASHES[number % len(_DASHES)]}
+    return looks
 
 
-def level_curves(ax: Axes, rows: pd.DataFrame, metric: str, key: str) -> None:
-    """Draws a metric over epochs, one line per value of `key`; says so where there is none."""
+_DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)))
+
+
+def level_curves(
+    ax: Axes, rows: pd.DataFrame, metric: str, key: str, looks: dict[float, dict]
+) -> None:
+    """Draws a metric over epochs, one line per value of `key`; says so where there is none.
+
+    Args:
+        ax: The panel.
+        rows: Of a history.
+        metric: The column drawn.
+        key: The column whose values have a line each.
+        looks: Of all values in the figure, by `level_looks`.
+    """
     for level, run in rows.groupby(key):
         curve = mean_over_folds(run, metric)
-        draw_curve(ax, curve, f"{level:g}", color=level_colour(level), **epoch_marker(curve, "o"))
+        if len(looks) > MOST_BANDS:
+            curve = curve.assign(low=np.nan, high=np.nan)
+        draw_curve(ax, curve, f"{level:g}", **looks[level] | epoch_marker(curve, "o"))
     say_if_empty(ax)
 
 
@@ -204,10 +229,10 @@ def accuracy_axis(ax: Axes, label: str) -> None:
     ax.set_ylabel(label)
 
 
-def level_legend(figure: Figure, rows: pd.DataFrame, key: str, title: str) -> None:
-    """Adds a legend of all values of `key`, in their colours."""
-    levels = sorted(set(rows[key]))
-    legend(figure, [Line2D([], [], color=level_colour(v), label=f"{v:g}") for v in levels], title)
+def level_legend(figure: Figure, looks: dict[float, dict], title: str) -> None:
+    """Adds a legend of all levels, as `level_looks` has them drawn."""
+    handles = [Line2D([], [], **look, label=f"{level:g}") for level, look in looks.items()]
+    legend(figure, handles, title)
 
 
 def level_title(augmentation: str) -> str:

@@ -19,9 +19,9 @@ from freeconv.plots.style import (
     epoch_axis,
     legend,
     letter_panels,
-    level_colour,
     level_curves,
     level_legend,
+    level_looks,
     level_title,
     panels,
     say_if_empty,
@@ -52,15 +52,16 @@ def sharing(records: pd.DataFrame, entry: outputs.Figure) -> Figure:
     metrics = {"val_accuracy": "Validation accuracy", "val_translation": "Translation accuracy"}
     width = 110 if len(scales) == 1 else 180
     figure, axes = panels(2, len(scales), 120, width, sharex=True, sharey="row")
+    level_styles = level_looks(records["level"])
     for column, scale in zip(axes.T, scales, strict=True):
         for ax, metric in zip(column, metrics, strict=True):
             of_scale = free[free["glorot_fans"] == scale]
-            _kernel_curves(ax, of_scale, records[records["kind"] == "cnn"], metric)
+            _kernel_curves(ax, of_scale, records[records["kind"] == "cnn"], metric, level_styles)
         column[-1].set_xlabel("Kernels of all layers (squares: ordinary convolutions)")
     for row, title in zip(axes, metrics.values(), strict=True):
         accuracy_axis(row[0], title)
     letter_panels(axes.flat, [f"Initial weights: {scale.replace('_', ' ')}" for scale in scales])
-    level_legend(figure, records, "level", level_title("translation"))
+    level_legend(figure, level_styles, level_title("translation"))
     return figure
 
 
@@ -95,19 +96,26 @@ def distances(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
     measured = rows.dropna(subset="distance_1")
     models = labels.ordered((measured if len(measured) else rows)["model"], labels.MODEL_TITLES)
     figure, axes = panels(2, len(models), height=120, sharex=True, sharey="row")
+    looks = level_looks(rows["level"])
     for column, model in zip(axes.T, models, strict=True):
         for ax, radius in zip(column, (1, 4), strict=True):
-            level_curves(ax, rows[rows["model"] == model], f"distance_{radius}", "level")
+            level_curves(ax, rows[rows["model"] == model], f"distance_{radius}", "level", looks)
     for row, radius in zip(axes, (1, 4), strict=True):
         row[0].set_ylabel(f"Euclidean distance, radius {radius}")
     letter_panels(axes.flat, map(labels.model_title, models))
     epoch_axis(axes[-1])
-    level_legend(figure, rows, "level", level_title(augmentation))
+    level_legend(figure, looks, level_title(augmentation))
     return figure
 
 
-def _kernel_curves(ax: Axes, free: pd.DataFrame, shared: pd.DataFrame, metric: str) -> None:
-    """Lines of free convolutions, squares of ordinary ones, a colour a level."""
+def _kernel_curves(
+    ax: Axes,
+    free: pd.DataFrame,
+    shared: pd.DataFrame,
+    metric: str,
+    level_styles: dict[float, dict],
+) -> None:
+    """Lines of free convolutions, squares of ordinary ones, a colour a level; bars side by side."""
     looks = [
         (free, {"marker": "o"}),
         (shared, {"marker": "s", "markersize": 5, "linestyle": ""}),
@@ -115,7 +123,8 @@ def _kernel_curves(ax: Axes, free: pd.DataFrame, shared: pd.DataFrame, metric: s
     for records, look in looks:
         for level, runs in records.groupby("level"):
             curve = mean_over_folds(runs, metric, by="kernels")
-            draw_curve(ax, curve, f"{level:g}", bars=True, color=level_colour(level), **look)
+            curve = curve.set_axis(curve.index * 1.04 ** _place(level, level_styles))
+            draw_curve(ax, curve, f"{level:g}", bars=True, **level_styles[level] | look)
     say_if_empty(ax)
     counts = sorted(set(free["kernels"]))
     ax.set_xscale("log")
@@ -130,6 +139,7 @@ def _side_by_side(rows: pd.DataFrame, by: str, metrics: dict[str, str], label: s
     for ax, metric in zip(axes.flat, metrics, strict=True):
         for model, look in looks.items():
             curve = mean_over_folds(best[best["model"] == model], metric, by=by)
+            curve = curve.set_axis(curve.index + 0.012 * _place(model, looks))
             draw_curve(ax, curve, labels.model_title(model), bars=True, **look)
         say_if_empty(ax)
         accuracy_axis(ax, "Accuracy" if ax is axes[0, 0] else "")
@@ -140,6 +150,11 @@ def _side_by_side(rows: pd.DataFrame, by: str, metrics: dict[str, str], label: s
     ]
     legend(figure, handles)
     return figure
+
+
+def _place(name, names) -> float:
+    """Where something stands among others side by side, in steps from their middle."""
+    return list(names).index(name) - (len(names) - 1) / 2
 
 
 def _looks(models: pd.Series) -> dict[str, dict]:
