@@ -301,6 +301,28 @@ def test_smallest_loss_of_all_levels(translated, value, verdict):
 
 
 @pytest.mark.parametrize(
+    ("fcn", "verdict"), [((0.3, 0.29), "reproduced"), ((0.34, 0.33), "not reproduced")]
+)
+def test_nearly_twenty_percent_worse_in_the_papers_words(fcn, verdict):
+    swapped = run("cnn", val_quadrant_swap=(0.47, 0.46)), run("fcn", val_quadrant_swap=fcn)
+    row = judge(*swapped, conclusion=6, words="does worse")
+    assert (row["threshold"], row["verdict"]) == (0.15, verdict)
+    assert row["basis"] == "the paper's words"
+
+
+@pytest.mark.parametrize(("fcn", "verdict"), [(0.992, "reproduced"), (0.989, "not reproduced")])
+def test_free_networks_surpass_those_without_augmentation(fcn, verdict):
+    row = judge(
+        run("cnn", val_accuracy=(0.991, 0.9905)),
+        run("fcn", "translation", 0.1, val_accuracy=(fcn, fcn - 0.0005)),
+        conclusion=2,
+        words="without augmentation",
+    )
+    assert row["value"] == pytest.approx(fcn - 0.991)
+    assert row["verdict"] == verdict
+
+
+@pytest.mark.parametrize(
     ("fcn", "verdict"),
     [((0.34, 0.33), "reproduced"), ((0.48, 0.47), "not reproduced"), ((0.3, 0.5), "undecided")],
 )

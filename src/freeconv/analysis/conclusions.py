@@ -14,8 +14,7 @@ on the folds in which all runs that it needs learned something and were trained 
 
 What makes a fold hard for both sides of a difference cancels out.
 
-Thresholds are the paper's own figures, and 0 where it only says what is higher. Those it rounds or
-gives with "about" stand for whatever rounds to them ("about 0.3 points" is below 0.35).
+`criteria` says where thresholds are from.
 """
 
 from __future__ import annotations
@@ -42,6 +41,7 @@ CONCLUSIONS_SCHEMA = pa.schema(
         ("high", pa.float64()),
         ("side", pa.string()),
         ("threshold", pa.float64()),
+        ("basis", pa.string()),
         ("source", pa.string()),
         ("folds", pa.int64()),
         ("fewest_epochs", pa.int64()),
@@ -72,7 +72,8 @@ def conclude(
         - `part`: the level that decided the verdict, of `parts` levels; the one nearest to the
           other side, or on it. Empty where a statistic has one part;
         - `value`: the mean over folds of that part, `low` and `high` its interval;
-        - `side`, `threshold`, `source`: what the paper states;
+        - `side`, `threshold`, `source`: what the paper states, and `basis`, where the threshold is
+          from: the paper's words, its tables, or us;
         - `folds` behind the value, and the `fewest_epochs` and `most_epochs` that networks of the
           data set were trained for;
         - `protocol`: which side ours took where the paper and its published code disagree;
@@ -109,7 +110,8 @@ def together(verdicts: pd.Series) -> str:
 def _judge(
     criterion: Criterion, dataset: str, history: pd.DataFrame, settings: pd.DataFrame
 ) -> dict:
-    threshold, fold_count = criterion.threshold(dataset), int(settings["fold_count"].max())
+    threshold, basis = criterion.threshold(dataset)
+    fold_count = int(settings["fold_count"].max())
     parts, verdict = _fit_parts(criterion, history)
     part = ""
     if len(parts):
@@ -129,6 +131,7 @@ def _judge(
         "high": high,
         "side": criterion.side,
         "threshold": threshold,
+        "basis": basis,
         "source": criterion.source,
         "folds": len(values),
         "verdict": verdict,

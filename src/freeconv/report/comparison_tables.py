@@ -200,7 +200,7 @@ def _criteria_part(conclusions: pd.DataFrame) -> TextTable:
             "Epochs": [
                 whole_range(row.fewest_epochs, row.most_epochs) for row in conclusions.itertuples()
             ],
-            "Source": conclusions["source"],
+            "Source": conclusions["source"] + ". Threshold: " + conclusions["basis"],
         }
     )
     protocols = " or ".join(f"({text})" for text in sorted(conclusions["protocol"].unique()))

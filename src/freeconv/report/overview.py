@@ -114,7 +114,7 @@ def _criterion(row) -> dict:
     return {
         "dataset": labels.dataset_title(row.dataset),
         "statistic": statistic_and_part(row.statistic, row.part, row.parts),
-        "source": row.source,
+        "source": f"{row.source}. Threshold: {row.basis}",
         "value": signed(row.value, 4),
         "interval": interval(row.low, row.high, 4),
         "paper": f"{row.side} {row.threshold:g}",
