@@ -179,39 +179,56 @@ def patiently(browser):
 
 
 @pytest.fixture
-def click(patiently):
-    """Click what an XPath finds."""
+def click(browser, patiently):
+    """Click what an XPath finds until that has had an effect, and return what shows the effect.
 
-    def click_(xpath):
-        patiently(lambda browser: browser.find_element(By.XPATH, xpath).click() or True)
+    The page is drawn anew while it loads; a click that meets the old drawing is lost.
+    """
+
+    def click_(xpath, effect):
+        def attempt(_):
+            # Of a click that was only slow, the effect may be there by now.
+            if not effect():
+                browser.find_element(By.XPATH, xpath).click()
+            wait = WebDriverWait(browser, 5, ignored_exceptions=[WebDriverException])
+            return wait.until(lambda _: effect())
+
+        return patiently(attempt)
 
     return click_
 
 
 @pytest.fixture
-def open_list(browser, click, patiently):
+def open_list(browser, click):
     """Open a list of results from the first page, and count them."""
+
+    def item(words):
+        return f'//nav//a[.//span[text()="{words}"]]'
+
+    def results():
+        return browser.find_elements(By.CSS_SELECTOR, "nav tbody tr")
 
     def open_(category, subcategory=None):
         browser.switch_to.default_content()
         browser.refresh()
-        for words in filter(None, (category, subcategory)):
-            click(f'//nav//a[.//span[text()="{words}"]]')
-        return len(patiently(lambda _: browser.find_elements(By.CSS_SELECTOR, "nav tbody tr")))
+        if subcategory is not None:
+            shown = item(subcategory)
+            click(item(category), lambda: browser.find_elements(By.XPATH, shown))
+        return len(click(item(subcategory or category), results))
 
     return open_
 
 
 @pytest.fixture
-def view(browser, click, patiently):
+def view(browser, click):
     """Open a result of the list by its number, and return the element that shows it."""
 
     def view_(number, element):
         shown = f"#app > div > div:last-child {element}"
         source = f"return document.querySelector('{shown}')?.src"
         before = browser.execute_script(source)
-        click(f"(//nav//tbody/tr)[{number + 1}]//a")
-        patiently(lambda _: browser.execute_script(source) not in (None, before))
+        opened = f"(//nav//tbody/tr)[{number + 1}]//a"
+        click(opened, lambda: browser.execute_script(source) not in (None, before))
         return browser.find_element(By.CSS_SELECTOR, shown)
 
     return view_
@@ -246,8 +263,11 @@ def test_the_first_page_in_a_browser(browser, click, patiently):
     assert "Study smoke" in browser.find_element(By.ID, "app").text
     menu = [item.text for item in browser.find_elements(By.CSS_SELECTOR, "nav li")]
     assert [item for item in menu if item in CATEGORIES] == list(CATEGORIES)
-    click('//div[contains(@class, "prose")]//a[text()="1. Overview"]')
-    click('//nav//tbody//td[text()="Verdicts, comparison and provenance"]')
+    entry = '//nav//tbody//td[text()="Verdicts, comparison and provenance"]'
+    click(
+        '//div[contains(@class, "prose")]//a[text()="1. Overview"]',
+        lambda: browser.find_elements(By.XPATH, entry),
+    )
     assert_no_errors(browser)
 
 
