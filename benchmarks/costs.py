@@ -60,11 +60,11 @@ class Usage(NamedTuple):
 def measure(options):
     """Rows of all cases; a quick run leaves the demo and the drawing out."""
     rows = _run_of_the_demo(options)
-    for case, sizes in MEMORY.items():
-        if not options.quick:
+    if not options.quick:
+        for case, sizes in MEMORY.items():
             rows += _memory(case, *sizes, options)
-    for case in LAYERS if not options.quick else ():
-        rows += _memory_of_layer(case, options)
+        for case in LAYERS:
+            rows += _memory_of_layer(case, options)
     dry, rounds = ["--dry-run"], options.choose(3, 1)
     rows += _workflow(options, PAPER, "config/config.yaml", dry, rounds)
     for case, study in ((DRAWING, "config/digits.yaml"), (DEMO, "config/demo.yaml")):

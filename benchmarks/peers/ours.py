@@ -77,17 +77,14 @@ def _model(stack, kind):
     from freeconv.training.models import build_model
 
     if stack.is_network:
-        rows, columns, channels = stack.images().shape[1:]
-        whole = build_model(kind, stack.network, (rows, columns, channels), 10)
+        whole = build_model(kind, stack.network, stack.image_shape, 10)
         layers = [whole.get_layer(f"conv{number}") for number, _ in enumerate(stack.layers, 1)]
         # What the dense layer is given, however the convolutions lay it out.
         model = keras.Model(whole.inputs, whole.get_layer("hidden").input)
     else:
         (layer,) = stack.layers
         layers = [single(layer, kind)]
-        model = keras.Sequential(
-            [keras.Input((layer.rows, layer.columns, layer.channels)), *layers]
-        )
+        model = keras.Sequential([keras.Input(stack.image_shape), *layers])
     for built, sizes, (kernel, bias) in zip(layers, stack.layers, stack.weights(), strict=True):
         if kind == "cnn":
             size = sizes.kernel_size

@@ -51,9 +51,11 @@ def match_epochs(history: pd.DataFrame) -> pd.DataFrame:
     theirs = authors_curves().query("runs >= @FEWEST_RUNS and std > 0")
     matched = ours.reset_index().merge(theirs, on=["model", "metric", "epoch"])
     matched["z"] = (matched["ours"] - matched["mean"]) / matched["std"]
-    order = matched["metric"].map(METRICS.index)
-    matched = matched.assign(order=order).sort_values(["model", "order", "epoch"])
-    return matched.drop(columns="order").reset_index(drop=True)
+    return matched.sort_values(
+        ["model", "metric", "epoch"],
+        key=lambda column: column.map(METRICS.index) if column.name == "metric" else column,
+        ignore_index=True,
+    )
 
 
 def summarise_matches(matched: pd.DataFrame) -> pd.DataFrame:

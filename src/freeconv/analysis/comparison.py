@@ -23,9 +23,8 @@ from importlib.resources import files
 
 import pandas as pd
 import pyarrow as pa
-from scipy.special import stdtrit
 
-from freeconv.analysis.inference import CONFIDENCE, FEWEST_FOLDS
+from freeconv.analysis.inference import margin
 from freeconv.study import labels
 from freeconv.study.settings import UNAUGMENTED
 
@@ -131,7 +130,8 @@ def compare(history: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
     rows["tolerance"] = _tolerance(rows["spread"], rows["folds"]) + _rounding(rows["table"])
     rows["repeated"] = rows.duplicated(["dataset", "model", "trained_with", "level", "metric"])
     notes = [_notes(row, settings) for row in rows.itertuples()]
-    rows[["protocol", "departures"]] = pd.DataFrame(notes, index=rows.index, columns=range(2))
+    columns = ["protocol", "departures", "other_pace"]
+    rows[columns] = pd.DataFrame(notes, index=rows.index, columns=columns)
     rows["verdict"] = _verdicts(rows)
     return rows[COMPARISON_SCHEMA.names]
 
@@ -166,9 +166,7 @@ def _medians(history: pd.DataFrame) -> pd.DataFrame:
 
 def _tolerance(spread: pd.Series, folds: pd.Series) -> pd.Series:
     """Half the interval of the difference; null with too few folds."""
-    enough = folds.where(folds >= FEWEST_FOLDS)
-    quantile = stdtrit(enough - 1, (1 + CONFIDENCE) / 2)
-    return quantile * spread * (1 / enough + 1 / PUBLISHED_FOLDS) ** 0.5
+    return margin(folds, spread, 1 / PUBLISHED_FOLDS)
 
 
 def _rounding(table: pd.Series) -> pd.Series:
@@ -181,15 +179,14 @@ def _verdicts(rows: pd.DataFrame) -> pd.Series:
     verdicts = pd.Series("inconclusive", index=rows.index)
     verdicts = verdicts.mask(size + tolerance <= MARGIN, "agrees")
     verdicts = verdicts.mask(size - tolerance > MARGIN, "differs")
-    other_pace = rows["departures"].str.contains(rf"\b(?:{'|'.join(PACE)}): ", na=False)
-    verdicts = verdicts.mask(other_pace, "not comparable")
+    verdicts = verdicts.mask(rows["other_pace"], "not comparable")
     return verdicts.mask(rows["folds"] == 0, "not run")
 
 
-def _notes(row, settings: pd.DataFrame) -> tuple[str | None, str | None]:
-    """Protocol and departures of one compared number; null where nothing ran."""
+def _notes(row, settings: pd.DataFrame) -> tuple[str | None, str | None, bool]:
+    """Protocol and departures of one number, null where nothing ran; whether these are of pace."""
     if row.folds == 0:
-        return None, None
+        return None, None, False
     here = settings[
         (settings["dataset"] == row.dataset)
         & (settings["model"] == row.model)
@@ -197,12 +194,12 @@ def _notes(row, settings: pd.DataFrame) -> tuple[str | None, str | None]:
         & (settings["level"] == row.level)
         & (settings["vcp"] == 0)
     ]
-    departures = [
-        f"{key}: {_joined(here[key])} instead of {value}"
+    departures = {
+        key: f"{key}: {_joined(here[key])} instead of {value}"
         for key, value in _published_settings(row).items()
         if (here[key] != value).any()
-    ]
-    return protocol_of(here), ", ".join(departures)
+    }
+    return protocol_of(here), ", ".join(departures.values()), not departures.keys().isdisjoint(PACE)
 
 
 def _published_settings(row) -> dict[str, object]:

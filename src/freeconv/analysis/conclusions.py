@@ -24,8 +24,9 @@ import pyarrow as pa
 
 from freeconv.analysis.comparison import protocol_of
 from freeconv.analysis.criteria import CRITERIA, STATEMENTS, Criterion
-from freeconv.analysis.gates import IDENTITY, states_of_runs
-from freeconv.analysis.inference import FEWEST_FOLDS, interval, judge
+from freeconv.analysis.gates import states_of_runs
+from freeconv.analysis.inference import FEWEST_FOLDS, Finding, interval, judge
+from freeconv.analysis.summary import IDENTITY
 
 # One row per (data set, criterion of a conclusion): see `conclusions.conclude`.
 CONCLUSIONS_SCHEMA = pa.schema(
@@ -81,7 +82,7 @@ def conclude(
           `conclusion_verdict` of all criteria of the conclusion together, see `together`.
     """
     states = states_of_runs(history, settings, chance)
-    known = history.join(states.rename("state"), on=IDENTITY)
+    known = history.join(states.rename("state"), on=list(IDENTITY))
     rows = [
         {**_judge(criterion, dataset, rows, here), **_background(rows, here)}
         for dataset, rows in known.groupby("dataset", sort=False)
@@ -112,20 +113,20 @@ def _judge(
 ) -> dict:
     threshold, basis = criterion.threshold(dataset)
     fold_count = int(settings["fold_count"].max())
-    parts, verdict = _fit_parts(criterion, history)
-    part = ""
-    if len(parts):
+    parts, unfit = _fit_parts(criterion, history)
+    if parts.empty:
+        parts, found = pd.DataFrame(), Finding("not covered", "")
+    else:
         found = judge(parts, criterion.side, threshold, fold_count)
-        part, verdict = found.part, verdict or found.verdict
-    values = parts[part] if len(parts) else pd.Series(dtype=float)
+    values = parts.get(found.part, pd.Series(dtype=float))
     low, high = interval(values, fold_count)
     return {
         "conclusion": criterion.conclusion,
         "statement": STATEMENTS[criterion.conclusion],
         "dataset": dataset,
         "statistic": criterion.statistic,
-        "part": part,
-        "parts": parts.shape[1] if len(parts) else 0,
+        "part": found.part,
+        "parts": parts.shape[1],
         "value": values.mean(),
         "low": low,
         "high": high,
@@ -134,24 +135,20 @@ def _judge(
         "basis": basis,
         "source": criterion.source,
         "folds": len(values),
-        "verdict": verdict,
+        "verdict": unfit or found.verdict,
     }
 
 
 def _fit_parts(criterion, history):
-    """Returns the parts of the folds that a verdict may rest on, and the verdict if none may.
+    """Returns the parts of the folds that a verdict may rest on, and why none may, or `None`.
 
     A fold that lacks a part is left out. Where too few folds are left for a verdict, the parts are
     those of all folds that ran.
     """
     ran = criterion.measure(history).dropna()
-    if ran.empty:
-        return ran, "not covered"
     left = ran
-    unfit = set()
-    for state in UNFIT:
-        unfit.add(state)
-        fit = criterion.measure(history[~history["state"].isin(unfit)])
+    for number, state in enumerate(UNFIT, 1):
+        fit = criterion.measure(history[~history["state"].isin(UNFIT[:number])])
         fit = fit.reindex(index=ran.index, columns=ran.columns).dropna()
         if len(fit) < min(FEWEST_FOLDS, len(left)):
             return ran, state

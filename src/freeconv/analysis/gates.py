@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from freeconv.analysis.summary import RUN, best_epochs
+from freeconv.analysis.summary import IDENTITY, best_epochs
 
 PLATEAU = 5
 """Epochs at the end of a run, over whose mean it is judged."""
@@ -20,9 +20,6 @@ MARGIN = 0.1
 
 MOST_MASKED = 0.9
 """Share of masked connections beyond which a network need not learn: its failure is a finding."""
-
-IDENTITY = [*RUN, "fold"]
-"""The columns that identify a run."""
 
 
 def chance_levels(evaluation: pd.DataFrame) -> dict[str, float]:
@@ -39,14 +36,15 @@ def chance_levels(evaluation: pd.DataFrame) -> dict[str, float]:
     return shares.groupby("dataset").max().to_dict()
 
 
-def plateaus(history: pd.DataFrame) -> pd.DataFrame:
-    """Returns the last `PLATEAU` trained epochs of every run.
+def plateaus(history: pd.DataFrame, epochs: int = PLATEAU) -> pd.DataFrame:
+    """Returns the last trained epochs of every run.
 
     Args:
         history: See `schemas.HISTORY_SCHEMA`.
+        epochs: How many.
     """
     trained = history[history["epoch"] >= 1].sort_values("epoch", kind="stable")
-    return trained.groupby(IDENTITY, sort=False).tail(PLATEAU)
+    return trained.groupby(list(IDENTITY), sort=False).tail(epochs)
 
 
 def states_of_runs(
@@ -68,15 +66,13 @@ def states_of_runs(
           as many epochs are needed;
         - `settled`: neither of these.
     """
-    trained = history[history["epoch"] >= 1].sort_values("epoch", kind="stable")
-    runs = trained.groupby(IDENTITY)
-    end = plateaus(history).groupby(IDENTITY)["val_accuracy"].mean()
-    ends = runs.tail(2 * PLATEAU).groupby(IDENTITY)["val_accuracy"]
-    before = ends.apply(lambda values: values.iloc[:PLATEAU].mean())
-    flat = (runs.size() >= 2 * PLATEAU) & ((end - before).abs() <= FLAT)
-    since_best = runs["epoch"].max() - best_epochs(history).set_index(IDENTITY)["epoch"]
-    patience = settings.drop_duplicates(IDENTITY).set_index(IDENTITY)["patience"]
-    over = since_best >= patience.reindex(since_best.index)
+    run = list(IDENTITY)
+    ends = plateaus(history, 2 * PLATEAU).groupby(run)
+    end = ends["val_accuracy"].apply(lambda values: values.iloc[-PLATEAU:].mean())
+    before = ends["val_accuracy"].apply(lambda values: values.iloc[:PLATEAU].mean())
+    flat = (ends.size() == 2 * PLATEAU) & ((end - before).abs() <= FLAT)
+    since_best = ends["epoch"].max() - best_epochs(history).set_index(run)["epoch"]
+    over = since_best >= settings.set_index(run)["patience"].reindex(since_best.index)
 
     datasets = end.index.get_level_values("dataset")
     learned = end >= datasets.map(chance) + MARGIN

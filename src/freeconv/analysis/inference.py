@@ -34,28 +34,39 @@ class Finding(NamedTuple):
     part: str
 
 
-def standard_error(count, deviation, fold_count):
-    """Returns the corrected standard error of a mean over folds; NaN with fewer than three.
+def overlap(fold_count):
+    """Returns the share of a variance that folds hide from one another: `1 / (fold_count - 1)`.
+
+    Args:
+        fold_count: The folds that the images are divided into, those that did not run included; an
+            int or a `pandas.Series`. One fold, which hides nothing and has no interval, counts as
+            two.
+    """
+    return 1 / (np.maximum(fold_count, 2) - 1)
+
+
+def standard_error(count, deviation, hidden):
+    """Returns the standard error of a mean over folds; NaN with fewer than three.
 
     Args:
         count: Folds that ran, an int or a `pandas.Series` of them.
         deviation: Standard deviation of their values, likewise.
-        fold_count: The folds that the images are divided into, those that did not run included.
+        hidden: Variance that their spread does not show, such as `overlap`, as a share of theirs.
     """
     enough = np.where(np.asarray(count) < FEWEST_FOLDS, np.nan, count)
-    return deviation * np.sqrt(1 / enough + 1 / (np.maximum(fold_count, 2) - 1))
+    return deviation * np.sqrt(1 / enough + hidden)
 
 
-def margin(count, deviation, fold_count):
-    """Returns half the corrected t-interval of a mean over folds; NaN with fewer than three.
+def margin(count, deviation, hidden):
+    """Returns half the t-interval of a mean over folds; NaN with fewer than three.
 
     Args:
         count: See `standard_error`.
         deviation: Likewise.
-        fold_count: Likewise.
+        hidden: Likewise.
     """
     freedom = np.maximum(np.asarray(count) - 1, 1)
-    return stdtrit(freedom, (1 + CONFIDENCE) / 2) * standard_error(count, deviation, fold_count)
+    return stdtrit(freedom, (1 + CONFIDENCE) / 2) * standard_error(count, deviation, hidden)
 
 
 def interval(values: pd.Series, fold_count: int) -> tuple[float, float]:
@@ -65,7 +76,7 @@ def interval(values: pd.Series, fold_count: int) -> tuple[float, float]:
         values: One per fold that ran.
         fold_count: The folds that the images are divided into.
     """
-    half = margin(len(values), values.std(ddof=1), fold_count)
+    half = margin(len(values), values.std(ddof=1), overlap(fold_count))
     return values.mean() - half, values.mean() + half
 
 
@@ -103,7 +114,7 @@ def judge(parts: pd.DataFrame, side: str, threshold: float, fold_count: int) -> 
 
 def _p_above_zero(values: pd.Series, fold_count: int) -> float:
     """Returns the p-value of a mean not above zero, which is small where it is above."""
-    error = standard_error(len(values), values.std(ddof=1), fold_count)
+    error = standard_error(len(values), values.std(ddof=1), overlap(fold_count))
     if not error > 0:  # no interval, or no spread at all
         return float(not (values.mean() > 0 and error == 0))
     return float(stdtr(len(values) - 1, -values.mean() / error))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pyarrow as pa
 
-from freeconv.analysis.inference import margin
+from freeconv.analysis.inference import margin, overlap
 from freeconv.errors import InputError
 from freeconv.results.best_epoch import finite_epochs
 from freeconv.results.schemas import METRICS, RUN_FIELDS
@@ -25,6 +25,9 @@ SUMMARY_SCHEMA = pa.schema(
 
 RUN = ("dataset", "model", "augmentation", "level", "vcp")
 """The columns that identify a run but for its fold."""
+
+IDENTITY = (*RUN, "fold")
+"""The columns that identify a run."""
 
 
 def summarise(history: pd.DataFrame) -> pd.DataFrame:
@@ -50,7 +53,7 @@ def summarise(history: pd.DataFrame) -> pd.DataFrame:
     Raises:
         InputError: If the history lacks a column.
     """
-    _require(history, "history", (*RUN, "fold", "epoch", *METRICS))
+    _require(history, "history", (*IDENTITY, "epoch", *METRICS))
     trained = history[history["epoch"] >= 1]
     rows = {
         "pooled_median": trained,
@@ -80,7 +83,7 @@ def accuracies(evaluation: pd.DataFrame, by: tuple[str, ...] = RUN) -> pd.DataFr
         evaluation: A row per (run, fold, perturbation, strength, label), with the number of
             validation images, `count`, and of those recognised, `correct`.
         by: The columns to keep apart besides `perturbation` and `strength`; counts are pooled over
-            all others, so that every image weighs the same. `(*RUN, "fold")` keeps folds apart.
+            all others, so that every image weighs the same. `IDENTITY` keeps folds apart.
 
     Returns:
         A row per (`by`, perturbation, strength) with `count`, `correct` and
@@ -119,7 +122,7 @@ def variable_connections(history: pd.DataFrame) -> pd.DataFrame:
 
 
 def _first_of_each_fold(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.groupby([*RUN, "fold"], sort=False).head(1)
+    return rows.groupby(list(IDENTITY), sort=False).head(1)
 
 
 def _medians(rows: pd.DataFrame) -> pd.DataFrame:
@@ -152,5 +155,5 @@ def mean_over_folds(rows: pd.DataFrame, metric: str, by: str = "epoch") -> pd.Da
     """
     folds = rows.dropna(subset=metric).groupby(by)[metric]
     mean, count = folds.mean(), folds.size()
-    half = margin(count, folds.std(ddof=1), count)
+    half = margin(count, folds.std(ddof=1), overlap(count))
     return pd.DataFrame({"mean": mean, "low": mean - half, "high": mean + half})

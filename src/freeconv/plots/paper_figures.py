@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 
 from freeconv.analysis.authors_curves import match_epochs
 from freeconv.analysis.summary import (
-    RUN,
+    IDENTITY,
     accuracies,
     levels_of,
     mean_over_folds,
@@ -164,7 +164,7 @@ def _six_panels(
 
 def perturbation_strength(evaluation: pd.DataFrame, entry: outputs.Figure) -> Figure:
     """Draws accuracies against the strength of each perturbation."""
-    folds = accuracies(evaluation[evaluation["vcp"] == 0], by=(*RUN, "fold"))
+    folds = accuracies(evaluation[evaluation["vcp"] == 0], by=IDENTITY)
     training = _training_conditions(folds)
     figure, axes = panels(2, 4, height=105, sharex="col", sharey=True)
     for row, model in zip(axes, ("fcn", "cnn"), strict=True):

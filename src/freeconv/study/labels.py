@@ -18,13 +18,6 @@ AUGMENTATION_TITLES = {
 }
 """Titles of the training augmentations and of the perturbations of the validation fold."""
 
-METRIC_TITLES = {
-    "accuracy": "Training accuracy",
-    "val_accuracy": "Validation accuracy",
-    "val_translation": "Translation accuracy",
-}
-"""Titles of the accuracies that the tables show, as in the heads of the paper's tables."""
-
 MEASURE_TITLES = {
     "loss": "Training loss",
     "accuracy": "Training accuracy",
@@ -41,6 +34,11 @@ MEASURE_TITLES = {
     "cosine_4": "Cosine distance, radius 4",
 }
 """Titles of all that is measured after an epoch."""
+
+METRIC_TITLES = {
+    metric: MEASURE_TITLES[metric] for metric in ("accuracy", "val_accuracy", "val_translation")
+}
+"""Titles of the accuracies that the tables show, as in the heads of the paper's tables."""
 
 STATISTICS = {
     "pooled_median": "the median over all epochs of all folds, pooled",

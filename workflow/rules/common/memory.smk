@@ -38,6 +38,7 @@ def memory_of_a_trial(wildcards, attempt):
     return memory_of_a_job(settings, wildcards.dataset, attempt)
 
 
+@cache
 def memory_of_the_largest():
     """Megabytes of the run that asks for most."""
     runs = {(run.dataset, run.model): run for run in STUDY.runs()}
