@@ -175,31 +175,35 @@ def patiently(browser):
 
     Pages load, and elements move or are drawn anew, while the test goes on.
     """
-    return WebDriverWait(browser, 60, ignored_exceptions=[WebDriverException]).until
+    return WebDriverWait(browser, 120, ignored_exceptions=[WebDriverException]).until
 
 
 @pytest.fixture
 def click(browser, patiently):
     """Click what an XPath finds until that has had an effect, and return what shows the effect.
 
-    The page is drawn anew while it loads; a click that meets the old drawing is lost.
+    The page is drawn anew while it loads; a click that meets the old drawing is lost. Dispatched in
+    the page, a click also meets an element that moves, or that another covers for a moment.
     """
 
-    def click_(xpath, effect):
+    def click_(xpath, effect, seconds=60):
         def attempt(_):
             # Of a click that was only slow, the effect may be there by now.
             if not effect():
-                browser.find_element(By.XPATH, xpath).click()
+                element = browser.find_element(By.XPATH, xpath)
+                browser.execute_script("arguments[0].click()", element)
             wait = WebDriverWait(browser, 5, ignored_exceptions=[WebDriverException])
             return wait.until(lambda _: effect())
 
-        return patiently(attempt)
+        return WebDriverWait(browser, seconds, ignored_exceptions=[WebDriverException]).until(
+            attempt, f"no effect of clicks on {xpath}"
+        )
 
     return click_
 
 
 @pytest.fixture
-def open_list(browser, click):
+def open_list(browser, click, patiently):
     """Open a list of results from the first page, and count them."""
 
     def item(words):
@@ -208,13 +212,17 @@ def open_list(browser, click):
     def results():
         return browser.find_elements(By.CSS_SELECTOR, "nav tbody tr")
 
-    def open_(category, subcategory=None):
+    def attempt(category, subcategory):
         browser.switch_to.default_content()
         browser.refresh()
         if subcategory is not None:
             shown = item(subcategory)
-            click(item(category), lambda: browser.find_elements(By.XPATH, shown))
-        return len(click(item(subcategory or category), results))
+            click(item(category), lambda: browser.find_elements(By.XPATH, shown), seconds=20)
+        return len(click(item(subcategory or category), results, seconds=20))
+
+    # From the first page on each time, as a page that has loaded badly stays as it is.
+    def open_(category, subcategory=None):
+        return patiently(lambda _: attempt(category, subcategory))
 
     return open_
 
