@@ -16,7 +16,7 @@ from freeconv.layers.connection_mask import (
     draw_connections,
     without_masked,
 )
-from freeconv.layers.patch_products import multiply_patches
+from freeconv.layers.patch_products import in_order_of_positions, multiply_patches
 from freeconv.layers.patches import PatchTable, output_grid, tile_grid, zero_margins
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class BaseFreeConv(keras.layers.Layer):
         if self.bias is not None:
             bias = ops.cast(self.bias, self.compute_dtype)
             # With TensorFlow, `ops.add` would add it along whichever axis has as many elements.
-            outputs = outputs + ops.reshape(bias, (-1, self.filters, 1))
+            outputs = outputs + ops.reshape(bias, (-1, 1, self.filters, 1))
         # Activated before they become images again, outputs reach a next free layer with nothing
         # between its transposition and this one: graph optimisers then leave both away.
         elementwise = self.activation in _ELEMENTWISE
@@ -197,52 +197,12 @@ class BaseFreeConv(keras.layers.Layer):
         return ops.reshape(pixels, (math.prod(size), channels, -1))
 
     def _images(self, outputs):
-        """Returns (tiles, filters, positions of a tile * batch) as images."""
-        if max(self.tile) > 1:
-            return self._images_of_tiles(outputs)
+        """Returns (tiles, positions of a tile, filters, batch) as images."""
+        outputs = in_order_of_positions(outputs, self._table)
         rank, grid = len(self.axes), range(len(self.axes))
         outputs = ops.reshape(outputs, (*self.output_grid, self.filters, -1))
         order = self._by_image_format((rank + 1, *grid, rank), (rank + 1, rank, *grid))
         return ops.transpose(outputs, order)
-
-    def _images_of_tiles(self, outputs):
-        outputs, joined = self._with_joined_axes(outputs)
-        grid, tile = self.tile_grid[-2:], self.tile[-2:]
-        if joined:
-            grid, tile = grid[1:], tile[1:]
-        rank, first = len(grid), len(joined)
-        outputs = ops.reshape(outputs, (*joined, *grid, self.filters, *tile, -1))
-        # Along each axis of the grid, the tile and then the place in it.
-        places = [first + place for axis in range(rank) for place in (axis, rank + 1 + axis)]
-        places, filters, batch = [*range(first), *places], first + rank, first + 2 * rank + 1
-        order = self._by_image_format((batch, *places, filters), (batch, filters, *places))
-        outputs = ops.transpose(outputs, order)
-        covered = [count * width for count, width in zip(self.tile_grid, self.tile, strict=True)]
-        shape = self._by_image_format((-1, *covered, self.filters), (-1, self.filters, *covered))
-        outputs = ops.reshape(outputs, shape)
-        # The last tiles may reach beyond the grid.
-        inside = [slice(positions) for positions in self.output_grid]
-        return outputs[self._by_image_format((..., *inside, slice(None)), (..., *inside))]
-
-    def _with_joined_axes(self, outputs):
-        """Brings the tiles and the places in them together along all axes but the last of volumes.
-
-        Together with the last it would be a transposition of eight axes; TensorFlow Lite has six.
-
-        Returns:
-            The outputs and, as a tuple, how many positions the joined axes have; the outputs as
-            they are and an empty tuple for one and two axes.
-        """
-        if len(self.axes) < 3:
-            return outputs, ()
-        joined = 1
-        for axis in range(len(self.axes) - 1):
-            count, width = self.tile_grid[axis], self.tile[axis]
-            between = math.prod(self.tile_grid[axis + 1 :]) * self.filters
-            outputs = ops.reshape(outputs, (joined, count, between, width, -1))
-            outputs = ops.transpose(outputs, (0, 1, 3, 2, 4))
-            joined *= count * width
-        return outputs, (joined,)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
         """Returns the output's shape for inputs of `input_shape`."""

@@ -8,16 +8,14 @@ products read and write.
 from itertools import pairwise
 
 import keras
+import numpy as np
 from keras import ops
 
 from freeconv.layers.patches import Band
 
 
 def multiply_patches(kernel, pixels, table):
-    """Multiplies the patches of every tile by the kernel of that tile.
-
-    The patches of a tile stand side by side in one matrix, so that there is one product per tile;
-    with tiles of one position it is the batch alone that stands there.
+    """Multiplies every patch by the kernel of its tile.
 
     Args:
         kernel: float tensor (tiles, pixels of a patch * channels, filters).
@@ -25,50 +23,95 @@ def multiply_patches(kernel, pixels, table):
         table: `patches.PatchTable`.
 
     Returns:
-        Tensor (tiles, filters, positions of a tile * batch). It can be differentiated any number of
+        Tensor (tiles, patches of a tile, filters, batch). It can be differentiated any number of
         times.
     """
     if keras.backend.backend() != "tensorflow":
-        return _product(kernel, _patches(pixels, table.pixels(), table.members))
+        patches = _patches(pixels, table.pixels(), table.members)
+        return _one_by_one(_swapped(kernel) @ _side_by_side(patches), table.members)
     if len(table.bands) == 1:
         return _product_of_one_band(kernel, pixels, table)
-    return _product_of_bands(kernel, pixels, table)
+    return _one_by_one(_product_of_bands(kernel, pixels, table), table.members)
+
+
+def in_order_of_positions(outputs, table):
+    """Brings what `multiply_patches` returns into the order of the grid's positions.
+
+    Whole rows are looked up: to transpose the axes of the tiles and of the places in them would
+    take longer than all products of a small layer.
+
+    Args:
+        outputs: tensor (tiles, patches of a tile, filters, batch).
+        table: `patches.PatchTable`.
+
+    Returns:
+        Tensor (positions, filters, batch).
+    """
+    tiles, members, filters, _ = outputs.shape
+    rows = ops.reshape(outputs, (tiles * members, filters, -1))
+    if table.order is None:
+        return rows
+    if keras.backend.backend() != "tensorflow":
+        return ops.take(rows, table.order, axis=0)
+    return _take_each_once(rows, table.order)
+
+
+def _take_each_once(rows, numbers):
+    """Returns rows by their numbers, none of which stands there twice.
+
+    The automatic gradient would add rows up where this one looks them up in turn.
+    """
+    # A row of zeros, behind the others, is the gradient of rows that are left out.
+    places = np.full(rows.shape[0], len(numbers), "int32")
+    places[numbers] = np.arange(len(numbers))
+
+    @ops.custom_gradient
+    def take(rows):
+        def gradient(upstream):
+            return ops.take(ops.pad(upstream, ((0, 1), (0, 0), (0, 0))), places, axis=0)
+
+        return ops.take(rows, numbers, axis=0), gradient
+
+    return take(rows)
 
 
 def _patches(pixels, numbers, members):
-    """Returns the patches of so many pixels as matrices (tiles, length, members * batch)."""
-    length = numbers.shape[1] * pixels.shape[1]
+    """Returns the patches of so many pixels, (tiles, members, length, batch)."""
+    count, area = numbers.shape
     # As a matrix: the lookup of its rows is a separate operation with PyTorch, which ONNX has.
     rows = ops.reshape(pixels, (pixels.shape[0], -1))
-    return _side_by_side(ops.take(rows, numbers, axis=0), members, length)
-
-
-def _product(kernel, patches):
-    # The operator, as `ops.matmul` takes float64 down to float32 with PyTorch.
-    return _swapped(kernel) @ patches
+    patches = ops.take(rows, numbers, axis=0)
+    return ops.reshape(patches, (count // members, members, area * pixels.shape[1], -1))
 
 
 def _swapped(matrices):
-    return ops.transpose(matrices, (0, 2, 1))
+    *others, rows, columns = range(len(matrices.shape))
+    return ops.transpose(matrices, (*others, columns, rows))
 
 
 def _product_of_one_band(kernel, pixels, table):
     """Multiplies as `multiply_patches` says, with gradients spelled out for TensorFlow.
 
     Automatic ones take a fifth longer there: they transpose the kernel's as a whole, and add up
-    those of overlapping patches in the order of the patches instead of the pixels.
+    those of overlapping patches in the order of the patches instead of the pixels. Every patch is
+    multiplied by itself: to bring those of a tile together moves as many bytes as the products.
     """
     (band,) = table.bands
 
     @ops.custom_gradient
     def product(kernel, pixels):
         patches = _patches(pixels, band.pixels, table.members)
+        kernels = ops.expand_dims(kernel, 1)
 
         def gradients(upstream):
             to_kernel = patches @ _swapped(upstream)
-            return to_kernel, _to_pixels(kernel, upstream, band, table.members, pixels.shape)
+            if table.members > 1:
+                to_kernel = ops.sum(to_kernel, axis=1)
+            to_kernel = ops.reshape(to_kernel, kernel.shape)
+            return to_kernel, _to_pixels(kernels @ upstream, band, pixels.shape)
 
-        return _product(kernel, patches), gradients
+        # The operator, as `ops.matmul` takes float64 down to float32 with PyTorch.
+        return _swapped(kernels) @ patches, gradients
 
     return product(kernel, pixels)
 
@@ -77,20 +120,25 @@ def _product_of_bands(kernel, pixels, table):
     """Multiplies as `_product_of_one_band` does, holding the patches of one band at a time.
 
     They are made anew for the gradients, band after band: what is made `_after` something waits for
-    it, as TensorFlow would otherwise make the patches of all bands first.
+    it, as TensorFlow would otherwise make the patches of all bands first. Those of a tile stand
+    side by side in one matrix, as the gradients of one kernel for each of them would fill more
+    memory than they do.
+
+    Returns:
+        Tensor (tiles, filters, patches of a tile * batch).
     """
     bands, members = _with_shared_constants(table.bands), table.members
 
     def patches_of(band, pixels, earlier):
         with _after(earlier):
-            return _patches(pixels[band.first :], band.pixels, members)
+            return _side_by_side(_patches(pixels[band.first :], band.pixels, members))
 
     def to_kernel(pixels, upstream):
         if members == 1:
             # Larger than the patches of all bands, so that it is not put together from pieces.
             with _after([upstream]):
                 numbers = ops.concatenate([band.first + band.pixels for band in bands])
-                patches = _patches(pixels, numbers, members)
+                patches = _side_by_side(_patches(pixels, numbers, members))
             return patches @ _swapped(upstream)
         gradients = []
         for band in bands:
@@ -104,8 +152,8 @@ def _product_of_bands(kernel, pixels, table):
         for band, (first, end) in zip(bands, pairwise(ends), strict=True):
             rows = max(end - first, band.reach, overlap)
             with _after([carried]):
-                tiles = kernel[band.tiles], upstream[band.tiles]
-                sums = _to_pixels(*tiles, band, members, (rows, *shape[1:]))
+                to_patches = kernel[band.tiles] @ upstream[band.tiles]
+                sums = _to_pixels(_one_by_one(to_patches, members), band, (rows, *shape[1:]))
             if overlap:
                 # What the band before gave to pixels of this one.
                 sums = sums + _padded(carried, rows - overlap)
@@ -118,7 +166,7 @@ def _product_of_bands(kernel, pixels, table):
         outputs = []
         for band in bands:
             patches = patches_of(band, pixels, outputs[-1:])
-            outputs.append(_product(kernel[band.tiles], patches))
+            outputs.append(_swapped(kernel[band.tiles]) @ patches)
 
         def gradients(upstream):
             return to_kernel(pixels, upstream), to_pixels(kernel, upstream, pixels.shape)
@@ -135,28 +183,27 @@ def _with_shared_constants(bands):
     return [Band(*band[:3], *(tensors[id(array)] for array in band[3:])) for band in bands]
 
 
-def _to_pixels(kernel, upstream, band, members, shape):
-    """Returns the gradient of a band's products towards its pixels, (pixels, channels, batch)."""
-    to_patches = _one_by_one(kernel @ upstream, members)
+def _to_pixels(to_patches, band, shape):
+    """Returns the gradient towards a band's pixels, of the shape `shape`, from that to its patches."""
     to_entries = ops.reshape(to_patches, (band.entries.shape[0], shape[1], -1))
     to_entries = ops.take(to_entries, band.entries, axis=0)
     return _sum_rows(to_entries, band.named, band.reach, shape[0])
 
 
-def _side_by_side(patches, members, length):
-    """Turns patches into matrices (length, members * batch), `members` patches each."""
-    tiles = patches.shape[0] // members
+def _side_by_side(patches):
+    """Turns patches (tiles, members, length, batch) into matrices (tiles, length, members * batch)."""
+    tiles, members, length, _ = patches.shape
     if members > 1:
-        patches = ops.reshape(patches, (tiles, members, length, -1))
         patches = ops.transpose(patches, (0, 2, 1, 3))
     return ops.reshape(patches, (tiles, length, -1))
 
 
 def _one_by_one(matrices, members):
-    """Turns what `_side_by_side` returns into patches again, (tiles, members, length, batch)."""
+    """Turns matrices (tiles, length, members * batch) into patches (tiles, members, length, batch)."""
+    tiles, length, _ = matrices.shape
     if members == 1:
-        return matrices
-    matrices = ops.reshape(matrices, (*matrices.shape[:2], members, -1))
+        return ops.reshape(matrices, (tiles, 1, length, -1))
+    matrices = ops.reshape(matrices, (tiles, length, members, -1))
     return ops.transpose(matrices, (0, 2, 1, 3))
 
 

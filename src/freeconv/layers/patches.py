@@ -88,10 +88,13 @@ class PatchTable(NamedTuple):
             band. Those of a large one, whose patches are many times the image, are several of as
             many patches as are held at once; bands alike but for where they begin share arrays.
         members: int, patches of a tile.
+        order: int array (positions), the patch of each position of the grid, positions in row-major
+            order; `None` where that is all patches in their order. They are numbered tile by tile.
     """
 
     bands: tuple[Band, ...]
     members: int
+    order: np.ndarray | None
 
     @classmethod
     def of(cls, grid, kernel_size, strides, size, tile, channels):
@@ -124,11 +127,20 @@ class PatchTable(NamedTuple):
             # Tiles beyond the grid are in the last band alone.
             same = 0 if row + count < rows else row
             bands.append(Band(tiles, first, *arrays(count, same)))
-        return cls(tuple(bands), math.prod(tile))
+        return cls(tuple(bands), math.prod(tile), _order_of_patches(grid, tile))
 
     def pixels(self):
         """Returns the pixels of the patches of all bands, an int array as in `Band`."""
         return np.concatenate([band.first + band.pixels for band in self.bands])
+
+
+def _order_of_patches(grid, tile):
+    """Returns the attribute `order` of a `PatchTable`."""
+    patches = math.prod(tile_grid(grid, tile)) * math.prod(tile)
+    places = [place % width for place, width in zip(np.indices(grid), tile, strict=True)]
+    order = tile_of_positions(grid, tile) * math.prod(tile) + np.ravel_multi_index(places, tile)
+    order = order.ravel().astype("int32")
+    return None if np.array_equal(order, np.arange(patches)) else order
 
 
 def _arrays_of_band(grid, kernel_size, strides, size, tile, rows, first):
