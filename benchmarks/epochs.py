@@ -109,10 +109,9 @@ def build_epoch(network, kind, steps, complete):
         batch_size=batch,
         augmentation="translation",
         level=LEVEL,
-        edge_noise="text",
     )
     conditions = [Condition(*condition) for condition in VALIDATION]
-    evaluator = Evaluator(model, conditions=conditions, batch_size=batch, edge_noise="text")
+    evaluator = Evaluator(model, conditions=conditions, batch_size=batch)
     training = on_device(*stacks.images(network, steps * batch))
     validation = on_device(*stacks.images(network, steps * batch // 4))
     seeds = map(np.random.SeedSequence, itertools.count())

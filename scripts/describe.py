@@ -46,7 +46,7 @@ def networks(arguments):
 
 def add_examples(parser):
     _add_dataset(parser)
-    parser.add_argument("--edge-noise", choices=["text", "code"], required=True)
+    parser.add_argument("--rotation-centre", choices=["middle", "code"], required=True)
     parser.add_argument("--backend", choices=BACKENDS, required=True)
     add_extension(parser)
     parser.add_argument("--output", type=Path, required=True, help="images (.parquet)")
@@ -58,7 +58,7 @@ def examples(arguments):
     from freeconv.training.example_images import example_image, example_records, perturbed_images
 
     image = example_image(open_dataset(arguments.data))
-    records = example_records(arguments.dataset, perturbed_images(image, arguments.edge_noise))
+    records = example_records(arguments.dataset, perturbed_images(image, arguments.rotation_centre))
     write_parquet(records, arguments.output, EXAMPLES_SCHEMA)
 
 

@@ -46,12 +46,11 @@ def main(source, destination):
             batch_size=IMAGES,
             augmentation="none",
             level=0.0,
-            edge_noise="text",
         )
         epochs = [trainer.epoch(*data, np.random.SeedSequence(epoch)) for epoch in range(8)]
         results |= {f"{name} {i}": weight for i, weight in enumerate(model.get_weights())}
         results[f"{name} epochs"] = epochs
-        evaluator = Evaluator(model, conditions=CONDITIONS, batch_size=10, edge_noise="text")
+        evaluator = Evaluator(model, conditions=CONDITIONS, batch_size=10)
         measured = evaluator.measure(*data, np.random.SeedSequence(0))
         results[f"{name} predictions"], results[f"{name} losses"] = measured
     np.savez(destination, **results)

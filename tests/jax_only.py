@@ -43,13 +43,10 @@ def train_and_measure():
         batch_size=4,
         augmentation="translation",
         level=0.2,
-        edge_noise="text",
     )
     data = on_device(IMAGES, LABELS)
     epochs = [trainer.epoch(*data, np.random.SeedSequence(epoch)) for epoch in range(2)]
-    evaluator = Evaluator(
-        model, conditions=[*CONDITIONS, Condition("noise", 0.3)], batch_size=4, edge_noise="text"
-    )
+    evaluator = Evaluator(model, conditions=[*CONDITIONS, Condition("noise", 0.3)], batch_size=4)
     measured = evaluator.measure(*data, np.random.SeedSequence(9))
     return jax.tree.leaves((epochs, model.get_weights(), measured))
 
@@ -68,7 +65,7 @@ def test_one_program_a_step_equals_one_an_epoch_and_repeats(monkeypatch):
 def test_all_batches_are_measured(form, count):
     """Fewer images than a batch, whole batches alone, and a rest: against NumPy."""
     model = build("cnn")
-    evaluator = Evaluator(model, conditions=CONDITIONS[:2], batch_size=4, edge_noise="text")
+    evaluator = Evaluator(model, conditions=CONDITIONS[:2], batch_size=4)
     images, labels = IMAGES[:count], LABELS[:count]
     measured = evaluator.measure(*on_device(images, labels), np.random.SeedSequence(0))
     swapped = images.copy()

@@ -187,7 +187,9 @@ def test_dispatcher_reaches_each_operation():
     }
     results = []
     for (kind, form), reference in expected.items():
-        result = augmentation.augment(images, kind, 0.25, seed=7, edge_noise=form)
+        result = augmentation.augment(
+            images, kind, 0.25, seed=7, forms=augmentation.Forms(edge_noise=form)
+        )
         np.testing.assert_allclose(numpy(result), numpy(reference), atol=1e-6)
         results.append(numpy(result))
     for index, result in enumerate(results):
@@ -213,7 +215,9 @@ def test_one_graph_serves_any_batch_size_and_level(kind):
         traces.append(images)
         total = tf.zeros_like(images)
         for _ in tf.range(3):
-            total += augmentation.augment(images, kind, level, generator, edge_noise="code")
+            total += augmentation.augment(
+                images, kind, level, generator, augmentation.Forms("code")
+            )
         return total / 3
 
     for batch, level in [(11, 0.1), (3, 0.1), (3, 0.4)]:
@@ -261,7 +265,7 @@ def test_unknown_kind_names_what_is_allowed():
 def test_unknown_edge_noise_names_what_is_allowed():
     with pytest.raises(ValueError, match=r"'wide'.*text, code"):
         augmentation.augment(
-            random_images((1, 8, 8, 1)), "edge_noise", 0.1, seed=0, edge_noise="wide"
+            random_images((1, 8, 8, 1)), "edge_noise", 0.1, seed=0, forms=augmentation.Forms("wide")
         )
 
 

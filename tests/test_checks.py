@@ -20,7 +20,7 @@ def cells(results, tmp_path):
     """Copies of two finished runs of the smoke study."""
     folders = [tmp_path / cell for cell in RUNS]
     for folder, cell in zip(folders, RUNS, strict=True):
-        shutil.copytree(results / f"runs/digits/{cell}/fold-1", folder)
+        shutil.copytree(results / f"runs/digits/{cell}/fold-1/repeat-0", folder)
     return folders
 
 

@@ -34,18 +34,26 @@ def epochs(run, fold, val_accuracy, **columns):
     rows = pd.DataFrame({metric: [np.nan] * len(values) for metric in METRICS})
     identity = {"vcp": 0.0} | run
     return rows.assign(
-        **identity, fold=fold, seed=0, epoch=range(len(values)), val_accuracy=values, **columns
+        **identity,
+        fold=fold,
+        repeat=0,
+        seed=0,
+        epoch=range(len(values)),
+        val_accuracy=values,
+        **columns,
     )
 
 
 def settings(*runs, **changes):
     """The paper's own settings of runs, but for changes."""
     protocol = {"glorot_fans": "kernel_shape", "vcp_kind": "input", "edge_noise": "code"}
+    protocol |= {"rotation_centre": "code", "noise_order": "consecutive"}
     strengths = dict.fromkeys(("rotation", "noise", "edge_noise"), 0.1) | {"translation": 0.25}
     rows = [
         RunSettings(
             **{"vcp": 0.0} | run,
             fold=0,
+            repeat=0,
             seed=0,
             kind=run["model"],
             sharing="1",

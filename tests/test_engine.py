@@ -51,12 +51,11 @@ def trainer(model, augmentation="none", level=0.0):
         batch_size=4,
         augmentation=augmentation,
         level=level,
-        edge_noise="text",
     )
 
 
 def evaluator(model, *conditions):
-    return Evaluator(model, conditions=conditions, batch_size=4, edge_noise="text")
+    return Evaluator(model, conditions=conditions, batch_size=4)
 
 
 def sequence(*entropy):

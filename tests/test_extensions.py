@@ -211,7 +211,7 @@ def test_errors_in_the_compiled_loop_name_the_augmentation(write):
 
 def test_examples_show_own_augmentations(write):
     extensions.load(write(BRIGHTNESS))
-    images = perturbed_images(IMAGES[0], "text")
+    images = perturbed_images(IMAGES[0])
     changes = [images["brightness", level].mean() - IMAGES[0].mean() for level in (0.1, 0.2, 0.4)]
     np.testing.assert_allclose(np.divide(changes, changes[0]), [1, 2, 4], rtol=1e-4)
 
@@ -254,7 +254,7 @@ def test_built_networks_train_with_own_augmentations(write, kind):
     assert np.isfinite(loss)
     assert not any(np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True))
     conditions = [Condition("clean", 0.0), Condition("brightness", 0.5)]
-    evaluator = Evaluator(model, conditions=conditions, batch_size=4, edge_noise="text")
+    evaluator = Evaluator(model, conditions=conditions, batch_size=4)
     measurement = evaluator.measure(images, labels, np.random.SeedSequence(0))
     assert measurement.losses[0] != measurement.losses[1]
 

@@ -26,11 +26,21 @@ def history(epochs=(4, 3), models=("cnn", "fcn"), levels=LEVELS, probabilities=P
     runs = [(m, a, level, 0.0) for m in models for a in levels for level in levels[a]]
     runs += [("fcn", "translation", 0.3, p) for p in probabilities if "fcn" in models]
     rows = [
-        ("digits", *run, fold, 0, epoch)
+        ("digits", *run, fold, 0, 0, epoch)
         for run, (fold, last) in product(runs, enumerate(epochs))
         for epoch in range(last + 1)
     ]
-    identity = ["dataset", "model", "augmentation", "level", "vcp", "fold", "seed", "epoch"]
+    identity = [
+        "dataset",
+        "model",
+        "augmentation",
+        "level",
+        "vcp",
+        "fold",
+        "repeat",
+        "seed",
+        "epoch",
+    ]
     frame = pd.DataFrame(rows, columns=identity)
     frame[list(METRICS)] = np.random.default_rng(0).uniform(0.2, 0.9, (len(frame), len(METRICS)))
     frame.loc[frame["epoch"] == 0, ["loss", "accuracy"]] = np.nan

@@ -177,7 +177,9 @@ rule mine:
     run = snakemake(tmp_path, "--dry-run", snakefile=tmp_path / "Snakefile")
     assert run.returncode == 0, run.stdout
     assert f"\n{prefix}train_run " in run.stdout
-    assert "results/smoke/runs/digits/cnn/none-0/vcp-0/fold-1/history.parquet" in run.stdout
+    assert (
+        "results/smoke/runs/digits/cnn/none-0/vcp-0/fold-1/repeat-0/history.parquet" in run.stdout
+    )
 
 
 def test_a_job_that_fails_says_why_on_the_terminal(snakemake, tmp_path):

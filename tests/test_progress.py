@@ -177,7 +177,7 @@ def test_status_of_a_half_finished_study(status, smoke, tmp_path):
     benchmarks = tmp_path / "results/smoke/benchmarks"
     (fcn,) = (f.parents[2].name for f in cells.glob("**/history.parquet"))
     for stage, seconds in (("train", 3600), ("evaluate", 600)):
-        benchmark(benchmarks / stage / f"digits/fcn/{fcn}/vcp-0/fold-1.tsv", seconds)
+        benchmark(benchmarks / stage / f"digits/fcn/{fcn}/vcp-0/fold-1/repeat-0.tsv", seconds)
     assert "5 runs: 3 done, 0 running, 0 stale, 2 missing" in status(tmp_path)
     assert "about 1 h 10 min left, with 2 jobs at a time" in status(tmp_path)
     assert "about 2 h 20 min left, with 1 job at a time" in status(tmp_path, "--cores", "1")
@@ -191,7 +191,7 @@ def test_status_of_a_running_study(status, root, tmp_path):
     configuration = (root / ".test/config/config.yaml").read_text()
     long = re.sub(r"(epochs|patience): 2\n", r"\1: 5000\n", configuration)
     (tmp_path / "long.yaml").write_text(long)
-    cell = "digits/cnn/none-0/vcp-0/fold-1"
+    cell = "digits/cnn/none-0/vcp-0/fold-1/repeat-0"
     history = f"results/smoke/runs/{cell}/history.parquet"
     command = [sys.executable, "-m", "snakemake", "--snakefile", root / "Snakefile", history]
     command += ["--directory", tmp_path, "--cores", "1", "--configfile", tmp_path / "long.yaml"]
@@ -220,7 +220,9 @@ def test_status_of_a_running_study(status, root, tmp_path):
 
 def test_what_a_killed_job_left_is_not_running(status, tmp_path):
     """Its mark stays, but nobody holds it."""
-    history = tmp_path / "results/smoke/runs/digits/cnn/none-0/vcp-0/fold-1/history.parquet"
+    history = (
+        tmp_path / "results/smoke/runs/digits/cnn/none-0/vcp-0/fold-1/repeat-0/history.parquet"
+    )
     code = f"from freeconv.io import *; m = marked_as_running({str(history)!r}); m.__enter__()\n"
     code += "print(flush=True); import time; time.sleep(600)"
     command = [sys.executable, "-c", code]

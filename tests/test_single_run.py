@@ -13,7 +13,7 @@ from freeconv.plots.single_run import curves_as_text, describe_run, draw_run, re
 from freeconv.results.schemas import HISTORY_SCHEMA, RUN_COLUMNS
 
 NAN = np.nan
-IDENTITY = ("digits", "fcn", "translation", 0.1, 0.5, 3, 7)
+IDENTITY = ("digits", "fcn", "translation", 0.1, 0.5, 3, 0, 7)
 ACCURACY = [NAN, 0.5, 0.75, 1.0]
 VAL_ACCURACY = [0.1, 0.6, 0.9, 0.8]
 RUN = {

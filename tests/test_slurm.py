@@ -260,7 +260,7 @@ def test_runs_ask_for_a_gpu_each_and_take_the_one_they_are_given(run, cluster):
     jobs = cluster.submissions()
     assert set(jobs["gpus"][jobs["group"] == "runs"]) == {1}
     assert set(jobs["gpus"][jobs["group"] != "runs"]) == {0}
-    logs = [log.read_text() for log in directory.glob("logs/smoke/*/digits/**/fold-1.log")]
+    logs = [log.read_text() for log in directory.glob("logs/smoke/*/digits/**/fold-1/repeat-0.log")]
     assert len(logs) == 10  # training and evaluation
     for log in logs:
         assert re.search(r"gpu: [01], 1 of 1 shares\n", log), log

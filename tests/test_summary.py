@@ -27,7 +27,9 @@ def epochs(run, fold, **columns):
     count = len(next(iter(columns.values())))
     rows = pd.DataFrame({metric: [np.nan] * count for metric in METRICS})
     columns = {"loss": 1.0, "val_loss": 1.0} | columns
-    return rows.assign(**run, fold=fold, seed=0, epoch=range(count), seconds=1.0, **columns)
+    return rows.assign(
+        **run, fold=fold, repeat=0, seed=0, epoch=range(count), seconds=1.0, **columns
+    )
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def test_every_run_has_its_records(results):
 def test_a_run_says_where_it_comes_from(results, study):
     cell = next(cell for cell in study.runs() if cell.vcp == 0.5)
     metadata = read_metadata(
-        results / "runs/digits/fcn/translation-0.3/vcp-0.5/fold-1/history.parquet"
+        results / "runs/digits/fcn/translation-0.3/vcp-0.5/fold-1/repeat-0/history.parquet"
     )
     assert metadata["settings"] == vars(study.settings_of(cell))
     assert metadata["device"] == "cpu, 1 thread"
@@ -74,7 +74,7 @@ def test_provenance_is_that_of_every_run(results):
     assert len(provenance) == len(RUNS)
     for row in provenance.itertuples():
         cell = f"{row.model}/{row.augmentation}-{row.level:g}/vcp-{row.vcp:g}"
-        history = results / f"runs/digits/{cell}/fold-{row.fold}/history.parquet"
+        history = results / f"runs/digits/{cell}/fold-{row.fold}/repeat-0/history.parquet"
         run = read_metadata(history)
         assert row.seed == run["settings"]["seed"]
         assert (row.data, row.device, row.machine) == (run["data"], run["device"], run["machine"])
@@ -110,7 +110,7 @@ def test_models_are_temporary_unless_kept(results):
 
 
 def test_every_job_has_a_log_and_runs_a_benchmark(smoke, results):
-    log = smoke / "logs/smoke/train/digits/cnn/none-0/vcp-0/fold-1.log"
+    log = smoke / "logs/smoke/train/digits/cnn/none-0/vcp-0/fold-1/repeat-0.log"
     lines = [line for line in log.read_text().splitlines() if " epoch " in line]
     assert len(lines) == 3
     assert re.search(
@@ -194,7 +194,7 @@ def test_a_run_by_hand_gives_the_rows_of_the_workflow(train_by_hand, results, st
     cell = next(c for c in study.runs() if (c.model, c.level, c.vcp) == ("fcn", 0.3, 0))
     run = train_by_hand(study.settings_of(cell), "cpu")
     assert run.returncode == 0, run.stderr
-    folder = results / "runs/digits/fcn/translation-0.3/vcp-0/fold-1"
+    folder = results / "runs/digits/fcn/translation-0.3/vcp-0/fold-1/repeat-0"
     pd.testing.assert_frame_equal(
         pd.read_parquet(tmp_path / "history.parquet").drop(columns="seconds"),
         pd.read_parquet(folder / "history.parquet").drop(columns="seconds"),

@@ -120,10 +120,10 @@ rule examples:
     conda:
         "../../envs/train.yaml"
     params:
-        edge_noise=STUDY.protocol.edge_noise,
+        rotation_centre=STUDY.protocol.rotation_centre,
         backend=STUDY.backend,
         extension=extension_input,
     shell:
         'python "$FREECONV/scripts/describe.py" examples --dataset {wildcards.dataset:q} --data {input.data:q} '
-        "--edge-noise {params.edge_noise:q} --backend {params.backend:q} {params.extension} "
+        "--rotation-centre {params.rotation_centre:q} --backend {params.backend:q} {params.extension} "
         "--output {output:q} 2> {log:q}"

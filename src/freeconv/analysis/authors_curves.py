@@ -47,7 +47,8 @@ def match_epochs(history: pd.DataFrame) -> pd.DataFrame:
     plain = (history["augmentation"] == UNAUGMENTED) & (history["vcp"] == 0)
     rows = history[plain & (history["dataset"] == DATASET)]
     values = rows.melt(["model", "fold", "epoch"], list(METRICS), "metric").dropna()
-    ours = values.groupby(["model", "metric", "epoch"])["value"].agg(ours="mean", folds="size")
+    by_fold = values.groupby(["model", "metric", "epoch", "fold"])["value"].mean()
+    ours = by_fold.groupby(["model", "metric", "epoch"]).agg(ours="mean", folds="size")
     theirs = authors_curves().query("runs >= @FEWEST_RUNS and std > 0")
     matched = ours.reset_index().merge(theirs, on=["model", "metric", "epoch"])
     matched["z"] = (matched["ours"] - matched["mean"]) / matched["std"]

@@ -79,7 +79,10 @@ PUBLISHED_TRAINING = {
 }
 """How the published numbers were trained (Table A.2, section A.3, published code)."""
 
-PROTOCOL = ("glorot_fans", "vcp_kind", "edge_noise", "validation_batches")
+PROTOCOL = (
+    *("glorot_fans", "vcp_kind", "edge_noise", "rotation_centre"),
+    *("noise_order", "validation_batches"),
+)
 """The settings in which the paper's text and its published code may disagree."""
 
 _RUN = ["dataset", "model", "augmentation", "level"]
@@ -209,6 +212,10 @@ def _published_settings(row) -> dict[str, object]:
         settings["glorot_fans"] = "kernel_shape"
     if row.trained_with == "edge_noise":
         settings["edge_noise"] = "code"
+    if row.trained_with in ("noise", "edge_noise"):
+        settings["noise_order"] = "consecutive"
+    if row.trained_with == "rotation":
+        settings["rotation_centre"] = "code"
     if row.metric == "val_translation":
         settings |= {"validation_batches": "whole", "validation_translation": 0.25}
     return settings

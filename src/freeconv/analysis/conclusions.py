@@ -157,7 +157,7 @@ def _fit_parts(criterion, history):
 
 
 def _background(history: pd.DataFrame, settings: pd.DataFrame) -> dict:
-    runs = ["model", "augmentation", "level", "vcp", "fold"]
+    runs = ["model", "augmentation", "level", "vcp", "fold", "repeat"]
     epochs = history.groupby(runs)["epoch"].max()
     return {
         "fewest_epochs": epochs.min(),

@@ -143,18 +143,34 @@ def _closed_gap(history, level):
 
 def _distance_change(history, augmentation, lowest, highest):
     """The relative change from first to last epoch, of every level and both radii."""
+    first, last = _filters_at_both_ends(history, "distance", augmentation, lowest, highest)
+    return last / first - 1
+
+
+def _cosine_change(history, measure, augmentation, lowest, highest):
+    """The change from first to last epoch, of every level and both radii."""
+    first, last = _filters_at_both_ends(history, measure, augmentation, lowest, highest)
+    return last - first
+
+
+def _filters_at_both_ends(history, measure, augmentation, lowest, highest):
+    """A measure of the filters at the first and at the last epoch, by level and radius."""
     runs = _runs(history, "fcn", augmentation, lowest, highest).sort_values("epoch")
-    distances = runs.groupby(["fold", "level"])[["distance_1", "distance_4"]]
-    changes = (distances.last() / distances.first() - 1).unstack("level")
-    names = {"distance_1": "radius 1", "distance_4": "radius 4"}
-    changes.columns = [f"level {level:g}, {names[metric]}" for metric, level in changes.columns]
-    return changes
+    names = {f"{measure}_{radius}": f"radius {radius}" for radius in (1, 4)}
+    epochs = runs.groupby(["fold", "repeat", "level"])[list(names)]
+    ends = []
+    for end in (epochs.first(), epochs.last()):
+        parts = end.groupby(level=["fold", "level"]).mean().unstack("level")
+        parts.columns = [f"level {level:g}, {names[metric]}" for metric, level in parts.columns]
+        ends.append(parts)
+    return ends
 
 
 def _farther_minus_nearer(history):
     """The difference at the last epoch, of every level of translation."""
     runs = levels_of(history[history["model"] == "fcn"], "translation").sort_values("epoch")
-    last = runs.groupby(["fold", "level"])[["distance_1", "distance_4"]].last()
+    last = runs.groupby(["fold", "repeat", "level"])[["distance_1", "distance_4"]].last()
+    last = last.groupby(level=["fold", "level"]).mean()
     return _by_level((last["distance_4"] - last["distance_1"]).unstack("level"))
 
 
@@ -285,6 +301,27 @@ CRITERIA = (
         thresholds={OTHER: SIGN},
         source='"As the amount of translation increases [...] the euclidean distance between '
         'filters decreases" (section 5.4; Fig. 5, MNIST)',
+    ),
+    *(
+        Criterion(
+            conclusion=4,
+            statistic=f"Translation 0.4 and more: change of the cosine of {which}",
+            measure=partial(
+                _cosine_change,
+                measure=measure,
+                augmentation="translation",
+                lowest=0.4,
+                highest=1.0,
+            ),
+            side="above",
+            thresholds={OTHER: Threshold(0.0, OURS)},
+            source='"the parameters of the FCN layer converge to similar values" (section 5.4), '
+            "whatever their norms and their order",
+        )
+        for measure, which in {
+            "similarity": "filters of equal number",
+            "matched_similarity": "matched filters",
+        }.items()
     ),
     Criterion(
         conclusion=4,

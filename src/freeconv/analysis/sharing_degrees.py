@@ -20,6 +20,7 @@ SHARING_SCHEMA = pa.schema(
         ("augmentation", pa.string()),
         ("level", pa.float64()),
         ("fold", pa.int64()),
+        ("repeat", pa.int64()),
         ("val_accuracy", pa.float64()),
         ("val_translation", pa.float64()),
     ]
@@ -55,6 +56,6 @@ def degrees_of_sharing(
     counts = convolutions.groupby(network, as_index=False)[["kernels", "parameters"]].sum()
     best = best_epochs(history[history["vcp"] == 0])
     records = best.merge(choices, on=network).merge(counts, on=network)
-    order = ["dataset", "kernels", "model", "augmentation", "level", "fold"]
+    order = ["dataset", "kernels", "model", "augmentation", "level", "fold", "repeat"]
     ascending = [column != "kernels" for column in order]
     return records.sort_values(order, ascending=ascending)[SHARING_SCHEMA.names]

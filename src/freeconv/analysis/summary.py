@@ -24,9 +24,9 @@ SUMMARY_SCHEMA = pa.schema(
 )
 
 RUN = ("dataset", "model", "augmentation", "level", "vcp")
-"""The columns that identify a run but for its fold."""
+"""The columns that identify a run but for its fold and repeat."""
 
-IDENTITY = (*RUN, "fold")
+IDENTITY = (*RUN, "fold", "repeat")
 """The columns that identify a run."""
 
 
@@ -41,9 +41,11 @@ def summarise(history: pd.DataFrame) -> pd.DataFrame:
     - `best_median`: over folds, of the best epoch (`best_epochs`).
     - `last_median`: over folds, of the last epoch.
 
+    Repeats of a fold are averaged first, but for the pooled one.
+
     Args:
         history: One row per epoch, with the columns `dataset`, `model`, `augmentation`, `level`,
-            `vcp`, `fold`, `epoch` and those of `schemas.METRICS`.
+            `vcp`, `fold`, `repeat`, `epoch` and those of `schemas.METRICS`.
 
     Returns:
         A row per (dataset, model, augmentation, level, vcp, statistic), sorted by these, with a
@@ -58,9 +60,14 @@ def summarise(history: pd.DataFrame) -> pd.DataFrame:
     rows = {
         "pooled_median": trained,
         "best_median": best_epochs(history),
-        "last_median": _first_of_each_fold(trained.sort_values("epoch", ascending=False)),
+        "last_median": _first_of_each_run(trained.sort_values("epoch", ascending=False)),
     }
-    summary = pd.concat([_medians(rows[name]).assign(statistic=name) for name in STATISTICS])
+    summary = pd.concat(
+        [
+            _medians(rows[name], pooled=name == "pooled_median").assign(statistic=name)
+            for name in STATISTICS
+        ]
+    )
     summary = summary.sort_values(list(RUN), kind="stable", ignore_index=True)
     return summary[[*RUN, "statistic", *METRICS, "folds", "rows"]]
 
@@ -73,7 +80,7 @@ def best_epochs(history: pd.DataFrame) -> pd.DataFrame:
     """
     # Of equals the earliest stays first; the untrained network comes after all of them.
     ranked = finite_epochs(history).sort_values("val_accuracy", ascending=False, kind="stable")
-    return _first_of_each_fold(pd.concat([ranked, history[history["epoch"] == 0]]))
+    return _first_of_each_run(pd.concat([ranked, history[history["epoch"] == 0]]))
 
 
 def accuracies(evaluation: pd.DataFrame, by: tuple[str, ...] = RUN) -> pd.DataFrame:
@@ -121,13 +128,14 @@ def variable_connections(history: pd.DataFrame) -> pd.DataFrame:
     return history.merge(with_absent, on=training)
 
 
-def _first_of_each_fold(rows: pd.DataFrame) -> pd.DataFrame:
+def _first_of_each_run(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.groupby(list(IDENTITY), sort=False).head(1)
 
 
-def _medians(rows: pd.DataFrame) -> pd.DataFrame:
-    runs = rows.groupby(list(RUN))
-    medians = runs[list(METRICS)].median()
+def _medians(rows: pd.DataFrame, pooled: bool) -> pd.DataFrame:
+    runs, metrics = rows.groupby(list(RUN)), list(METRICS)
+    values = rows if pooled else rows.groupby([*RUN, "fold"], as_index=False)[metrics].mean()
+    medians = values.groupby(list(RUN))[metrics].median()
     return medians.assign(folds=runs["fold"].nunique(), rows=runs.size()).reset_index()
 
 
@@ -143,7 +151,8 @@ def mean_over_folds(rows: pd.DataFrame, metric: str, by: str = "epoch") -> pd.Da
     """Averages a metric over folds.
 
     Args:
-        rows: One row per fold and value of `by`. Rows whose metric is null are left out.
+        rows: One row per run and value of `by`. Rows whose metric is null are left out; repeats
+            of a fold are averaged first.
         metric: The column averaged.
         by: The column of the horizontal axis.
 
@@ -153,7 +162,8 @@ def mean_over_folds(rows: pd.DataFrame, metric: str, by: str = "epoch") -> pd.Da
         did not run are not known here, so that the correction is that of as many as there are,
         which is never too small.
     """
-    folds = rows.dropna(subset=metric).groupby(by)[metric]
+    values = rows.dropna(subset=metric).groupby([by, "fold"])[metric].mean()
+    folds = values.groupby(level=by)
     mean, count = folds.mean(), folds.size()
     half = margin(count, folds.std(ddof=1), overlap(count))
     return pd.DataFrame({"mean": mean, "low": mean - half, "high": mean + half})

@@ -52,7 +52,7 @@ def filter_distances(kernel: np.ndarray, grid: Sequence[int], radius: int) -> Fi
         >>> filter_distances(np.ones((169, 9, 32)), grid=(13, 13), radius=4)
         FilterDistance(euclidean=0.0, cosine=0.0)
     """
-    vectors = _normalised_grid(kernel, grid)
+    vectors = _normalised(as_grid(kernel, grid))
     if radius != int(radius) or radius < 1:
         raise ValueError(f"`radius` must be a positive integer. Received: radius={radius!r}.")
     height, width = vectors.shape[:2]
@@ -91,8 +91,16 @@ def ring(radius: int) -> list[tuple[int, int]]:
     return [(down, right) for down in span for right in span if radius in (abs(down), abs(right))]
 
 
-def _normalised_grid(kernel, grid):
-    """Returns the kernel as (out_h, out_w, weights), float64, of Frobenius norm 1 (or 0)."""
+def as_grid(kernel: np.ndarray, grid: Sequence[int]) -> np.ndarray:
+    """Returns a kernel as (out_h, out_w, weights, filters), float64.
+
+    Args:
+        kernel: Kernel of a free convolution, (out_h * out_w, weights, filters).
+        grid: `(out_h, out_w)`, rows and columns of positions.
+
+    Raises:
+        ValueError: If `kernel` does not have three axes, or its positions do not fill `grid`.
+    """
     kernel = np.asarray(kernel, dtype=np.float64)
     height, width = grid
     if kernel.ndim != 3 or len(kernel) != height * width:
@@ -100,10 +108,15 @@ def _normalised_grid(kernel, grid):
             "`kernel` must have shape (positions, weights, filters) with "
             f"positions = {height} * {width}. Received: shape={kernel.shape}, grid={tuple(grid)}."
         )
+    return kernel.reshape(height, width, *kernel.shape[1:])
+
+
+def _normalised(kernel):
+    """Returns a kernel of Frobenius norm 1 (or 0) as (out_h, out_w, all weights of a position)."""
     norm = _length(kernel.ravel())
     if np.isfinite(norm) and norm > 0:
         kernel = kernel / norm
-    return kernel.reshape(height, width, -1)
+    return kernel.reshape(*kernel.shape[:2], -1)
 
 
 def _length(vectors):

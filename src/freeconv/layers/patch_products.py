@@ -184,14 +184,14 @@ def _with_shared_constants(bands):
 
 
 def _to_pixels(to_patches, band, shape):
-    """Returns the gradient towards a band's pixels, of the shape `shape`, from that to its patches."""
+    """Returns the gradient to a band's pixels, of the shape `shape`, from that to its patches."""
     to_entries = ops.reshape(to_patches, (band.entries.shape[0], shape[1], -1))
     to_entries = ops.take(to_entries, band.entries, axis=0)
     return _sum_rows(to_entries, band.named, band.reach, shape[0])
 
 
 def _side_by_side(patches):
-    """Turns patches (tiles, members, length, batch) into matrices (tiles, length, members * batch)."""
+    """Turns (tiles, members, length, batch) into matrices (tiles, length, members * batch)."""
     tiles, members, length, _ = patches.shape
     if members > 1:
         patches = ops.transpose(patches, (0, 2, 1, 3))
@@ -199,7 +199,7 @@ def _side_by_side(patches):
 
 
 def _one_by_one(matrices, members):
-    """Turns matrices (tiles, length, members * batch) into patches (tiles, members, length, batch)."""
+    """Turns (tiles, length, members * batch) into (tiles, members, length, batch) again."""
     tiles, length, _ = matrices.shape
     if members == 1:
         return ops.reshape(matrices, (tiles, 1, length, -1))

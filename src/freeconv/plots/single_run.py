@@ -37,7 +37,7 @@ _FEW_EPOCHS = 40  # up to which each has its letter or marker
 
 # Of the settings, by lines: the run, its network, how it was trained, how it was measured.
 _LINES = (
-    ("dataset", "model", "augmentation", "level", "vcp", "fold"),
+    ("dataset", "model", "augmentation", "level", "vcp", "fold", "repeat"),
     ("network", "layers", "glorot_fans", "vcp_kind"),
     ("learning_rate", "batch_size", "epochs", "patience", "seed"),
     ("backend", "precision"),
@@ -117,7 +117,10 @@ def _title(row):
         words.append(f"{row.augmentation.replace('_', ' ')} {row.level:g}")
     if row.vcp > 0:
         words.append(f"{row.vcp:g} of the connections masked")
-    return ", ".join([*words, f"fold {row.fold}"])
+    words.append(f"fold {row.fold}")
+    if row["repeat"] > 0:
+        words.append(f"repeat {row['repeat']}")
+    return ", ".join(words)
 
 
 def curves_as_text(history: pd.DataFrame, width: int = 72, height: int = 16) -> str:

@@ -9,16 +9,18 @@ import pyarrow as pa
 
 from freeconv.study.settings import RunSettings
 
-RUN_COLUMNS = ("dataset", "model", "augmentation", "level", "vcp", "fold", "seed")
+RUN_COLUMNS = ("dataset", "model", "augmentation", "level", "vcp", "fold", "repeat", "seed")
 TRIAL_COLUMNS = ("dataset", "model", "layers", "learning_rate", "fold", "seed")
 
-# Measured on the training stream, on the clean validation fold, on its five
-# perturbed copies, and on the filters of the first free layer.
+# Measured on the training stream, on the clean validation fold and its halves, on the fold's
+# five perturbed copies, and on the filters of the first free layer.
 METRICS = (
     "loss",
     "accuracy",
     "val_loss",
     "val_accuracy",
+    "val_even",
+    "val_odd",
     "val_translation",
     "val_rotation",
     "val_noise",
@@ -28,6 +30,15 @@ METRICS = (
     "distance_4",
     "cosine_1",
     "cosine_4",
+    "similarity_1",
+    "similarity_4",
+    "unit_distance_1",
+    "unit_distance_4",
+    "matched_similarity_1",
+    "matched_similarity_4",
+    "matched_distance_1",
+    "matched_distance_4",
+    "norm_variation",
 )
 
 RUN_FIELDS = [
@@ -37,6 +48,7 @@ RUN_FIELDS = [
     ("level", pa.float64()),
     ("vcp", pa.float64()),
     ("fold", pa.int64()),
+    ("repeat", pa.int64()),
     ("seed", pa.int64()),
     ("epoch", pa.int64()),
 ]

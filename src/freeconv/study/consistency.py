@@ -52,6 +52,11 @@ def check_consistency(config: Mapping[str, Any], extension: Any) -> None:
                 f"folds.run[{position}]: {fold} is not allowed; "
                 f"expected 0 to {count - 1}, since folds.count is {count}"
             )
+    if config["repeats"] > 1 and config["seed_policy"] == "zero":
+        raise InputError(
+            f"repeats: {config['repeats']} runs of a fold would be the same one, since "
+            "seed_policy is zero; set seed_policy to per_run, or repeats to 1"
+        )
     variants = config["variants"] or {}
     _check_variants(config["models"], variants)
     if config["vcp"] and "fcn" not in _kinds(config):

@@ -1,7 +1,7 @@
 """A study: the grid of runs that its configuration spans, and the settings of each.
 
 A run is one training job, identified by (dataset, model, augmentation, level,
-vcp, fold). Level 0 of every augmentation is one and the same run, whose
+vcp, fold, repeat). Level 0 of every augmentation is one and the same run, whose
 augmentation is `none`. A trial is a training job of the hyperparameter search,
 which stands beside the grid.
 """
@@ -57,6 +57,7 @@ class Study:
         vcp: the grid of variable connection patterns, or None.
         search: the grid of the hyperparameter search, or None.
         folds: the cross-validation.
+        repeats: how often each fold is run, with other seeds.
         protocol: choices between paper and published code.
         validation: perturbation -> strength, measured after every epoch.
         evaluation: perturbation -> strengths, for the best epoch's model.
@@ -78,6 +79,7 @@ class Study:
     vcp: VcpGrid | None
     search: Search | None
     folds: Folds
+    repeats: int
     protocol: Protocol
     validation: dict[str, float]
     evaluation: dict[str, tuple[float, ...]]
@@ -109,6 +111,7 @@ class Study:
             vcp=vcp and VcpGrid.from_config(vcp),
             search=config["search"] and Search.from_config(config["search"]),
             folds=Folds(folds["count"], tuple(folds["run"]), folds["method"]),
+            repeats=config["repeats"],
             protocol=protocol,
             validation={kind: as_level(level) for kind, level in config["validation"].items()},
             evaluation=_levels(config["evaluation"]),
@@ -116,7 +119,7 @@ class Study:
         )
 
     def runs(self) -> list[Run]:
-        """Every run of the grid, once: data set by data set, fold by fold.
+        """Every run of the grid, once: data set by data set, repeat by repeat, fold by fold.
 
         Returns:
             A list of `Run`. Level 0 of all augmentations is one run a model;
@@ -136,8 +139,9 @@ class Study:
                 for probability in self.vcp.probabilities
             ]
         return [
-            Run(dataset, *condition, fold)
+            Run(dataset, *condition, fold, repeat)
             for dataset in self.datasets
+            for repeat in range(self.repeats)
             for fold in self.folds.run
             for condition in dict.fromkeys(conditions)
         ]
@@ -154,11 +158,12 @@ class Study:
         """The seed of a run, 0 to 2^31 - 1.
 
         It follows from the study's seed and the run's identity alone, so that
-        adding runs to a study changes no other run. With `seed_policy: zero`
+        adding runs to a study changes no other run; repeat 0 has that of a
+        study without repeats. With `seed_policy: zero`
         it is 0 for every run (paper, section A.3).
         """
         identity = [run.dataset, run.model, run.augmentation, run.level, run.vcp, run.fold]
-        return self._seed(identity)
+        return self._seed(identity + [run.repeat] * (run.repeat > 0))
 
     def folds_of(self, dataset: str) -> dict[str, Any]:
         """How the images of a data set are assigned to folds, and of which images.
@@ -244,7 +249,7 @@ class Study:
         same way as a run's (see `seed_of`), and is another than that of any run.
         What the search does not say is as in the data set's own training.
         """
-        run = Run(trial.dataset, trial.model, UNAUGMENTED, 0.0, 0.0, trial.fold)
+        run = Run(trial.dataset, trial.model, UNAUGMENTED, 0.0, 0.0, trial.fold, 0)
         training = replace(
             self.datasets[trial.dataset],
             layers=trial.layers,
@@ -271,6 +276,8 @@ class Study:
             glorot_fans=variant.protocol.glorot_fans,
             vcp_kind=variant.protocol.vcp,
             edge_noise=variant.protocol.edge_noise,
+            rotation_centre=variant.protocol.rotation_centre,
+            noise_order=variant.protocol.noise_order,
             validation_batches=variant.protocol.validation_batches,
             **{f"validation_{kind}": level for kind, level in self.validation.items()},
             backend=self.backend,

@@ -23,6 +23,8 @@ MEASURE_TITLES = {
     "accuracy": "Training accuracy",
     "val_loss": "Validation loss",
     "val_accuracy": "Validation accuracy",
+    "val_even": "Validation accuracy, images at even places",
+    "val_odd": "Validation accuracy, images at odd places",
     "val_translation": "Translation accuracy",
     "val_rotation": "Rotation accuracy",
     "val_noise": "Noise accuracy",
@@ -32,6 +34,15 @@ MEASURE_TITLES = {
     "distance_4": "Filter distance, radius 4",
     "cosine_1": "Cosine distance, radius 1",
     "cosine_4": "Cosine distance, radius 4",
+    "similarity_1": "Cosine of filters, radius 1",
+    "similarity_4": "Cosine of filters, radius 4",
+    "unit_distance_1": "Distance of unit filters, radius 1",
+    "unit_distance_4": "Distance of unit filters, radius 4",
+    "matched_similarity_1": "Cosine of matched filters, radius 1",
+    "matched_similarity_4": "Cosine of matched filters, radius 4",
+    "matched_distance_1": "Distance of matched unit filters, radius 1",
+    "matched_distance_4": "Distance of matched unit filters, radius 4",
+    "norm_variation": "Variation of the filters' norms",
 }
 """Titles of all that is measured after an epoch."""
 

@@ -24,6 +24,7 @@ class Run:
         level: strength of the augmentation, 0 to 0.99; 0 exactly for `none`.
         vcp: probability that a connection is masked, 0 to 0.99 (paper, section 4.2).
         fold: which fold is the validation part, from 0.
+        repeat: number of the repetition on that fold with another seed, from 0.
     """
 
     dataset: str
@@ -32,6 +33,7 @@ class Run:
     level: float
     vcp: float
     fold: int
+    repeat: int
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,9 @@ class RunSettings(Run):
         glorot_fans: `kernel_shape` or `per_location`, see `FreeConv2D`.
         vcp_kind: `kernel` (the paper) or `input` (the published code).
         edge_noise: `text` or `code`, see `augmentation.add_edge_noise`.
+        rotation_centre: `middle` or `code`, see `augmentation.rotate`.
+        noise_order: `shuffled` or `consecutive` images under noise and edge noise, see
+            `engine.Trainer`.
         validation_batches: `all` images of the perturbed validation sets, or
             only `whole` batches of them, as the published code.
         validation_translation, validation_rotation, validation_noise, validation_edge_noise:
@@ -78,6 +83,8 @@ class RunSettings(Run):
     glorot_fans: str
     vcp_kind: str
     edge_noise: str
+    rotation_centre: str
+    noise_order: str
     validation_batches: str
     validation_translation: float
     validation_rotation: float
@@ -218,6 +225,8 @@ class Protocol:
     glorot_fans: str
     vcp: str
     edge_noise: str
+    rotation_centre: str
+    noise_order: str
     validation_batches: str
 
 

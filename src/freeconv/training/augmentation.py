@@ -12,7 +12,7 @@ Source: Ott et al. (2020), section 3 and appendix B (levels 0, 0.1, ..., 0.9, 0.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 from keras import ops
@@ -32,12 +32,36 @@ PERTURBATIONS = ("clean", "translation", "rotation", "noise", "edge_noise", "qua
 EDGE_NOISE_FORMS = ("text", "code")
 """Edge noise as the paper's text has it, and as the published code has it."""
 
+ROTATION_CENTRES = ("middle", "code")
+"""Rotation about the middle of the images, and about the point that the published code takes."""
+
 EDGE_WIDTH = 5
 """Width in pixels of the border that edge noise falls on."""
 
 
+class Forms(NamedTuple):
+    """Which form augmentations have where the paper's text and its published code disagree.
+
+    Attributes:
+        edge_noise: `"text"` or `"code"`, see `add_edge_noise`.
+        rotation_centre: `"middle"` or `"code"`, see `rotate`.
+    """
+
+    edge_noise: str = "text"
+    rotation_centre: str = "middle"
+
+    @classmethod
+    def of(cls, settings: Any) -> Forms:
+        """Returns the forms that a run's settings, or a study's protocol, name."""
+        return cls(settings.edge_noise, settings.rotation_centre)
+
+
+PAPER = Forms()
+"""The forms of the paper's text."""
+
+
 def augment(
-    images: keras.KerasTensor, kind: str, level: float, seed: Any, edge_noise: str = "text"
+    images: keras.KerasTensor, kind: str, level: float, seed: Any, forms: Forms = PAPER
 ) -> keras.KerasTensor:
     """Augments or perturbs a batch of images, every image with its own random parameters.
 
@@ -50,7 +74,7 @@ def augment(
             0.125). Noise and edge noise: standard deviation, in units of the pixel values. Not
             used by `"none"`, `"clean"` and `"quadrant_swap"`.
         seed: Integer or `keras.random.SeedGenerator`.
-        edge_noise: `"text"` or `"code"`, see `add_edge_noise`.
+        forms: `Forms`.
 
     Input shape:
         `(batch, height, width, channels)`
@@ -62,7 +86,7 @@ def augment(
         The augmented images.
 
     Raises:
-        ValueError: If `kind` or `edge_noise` is unknown, or `images` does not have four axes.
+        ValueError: If `kind` or a form is unknown, or `images` does not have four axes.
         InputError: If an extension's augmentation gives images of another shape or dtype.
 
     Example:
@@ -78,11 +102,11 @@ def augment(
     if kind == "translation":
         return translate(images, draw_shifts(level, batch, height, width, seed))
     if kind == "rotation":
-        return rotate(images, draw_angles(level, batch, seed))
+        return rotate(images, draw_angles(level, batch, seed), forms.rotation_centre)
     if kind == "noise":
         return add_noise(images, level, seed)
     if kind == "edge_noise":
-        return add_edge_noise(images, level, seed, form=edge_noise)
+        return add_edge_noise(images, level, seed, form=forms.edge_noise)
     if kind == "quadrant_swap":
         return swap_quadrants(images)
     if own_augmentation(kind):
@@ -184,8 +208,10 @@ def _interpolation_band(shift, size):
     return ops.relu(1.0 - ops.abs(source[:, :, None] - pixels))
 
 
-def rotate(images: keras.KerasTensor, degrees: keras.KerasTensor) -> keras.KerasTensor:
-    """Rotates every image by its own angle about its centre, `((height-1)/2, (width-1)/2)`.
+def rotate(
+    images: keras.KerasTensor, degrees: keras.KerasTensor, centre: str = "middle"
+) -> keras.KerasTensor:
+    """Rotates every image by its own angle.
 
     Values between pixels are interpolated bilinearly; what lies outside the image takes the value
     of the nearest pixel.
@@ -193,6 +219,10 @@ def rotate(images: keras.KerasTensor, degrees: keras.KerasTensor) -> keras.Keras
     Args:
         images: Float tensor of images.
         degrees: Angles in degrees, clockwise as seen on the screen.
+        centre: `"middle"`: about `((height - 1) / 2, (width - 1) / 2)`. `"code"`: about
+            `(height / 2 + 0.5, width / 2 + 0.5)`, one pixel further down and right, as the
+            library of the published code had it (keras-preprocessing up to 1.1.2), so that
+            rotated images also shift.
 
     Input shape:
         `images`: `(batch, height, width, channels)`, `degrees`: `(batch,)`
@@ -204,10 +234,17 @@ def rotate(images: keras.KerasTensor, degrees: keras.KerasTensor) -> keras.Keras
         The rotated images.
 
     Raises:
-        ValueError: If `images` does not have four axes of which the last three are known.
+        ValueError: If `centre` is unknown, or `images` does not have four axes of which the last
+            three are known.
     """
     _, height, width, _ = _image_shape(images)
-    x_centre, y_centre = (width - 1) / 2, (height - 1) / 2
+    if centre not in ROTATION_CENTRES:
+        raise ValueError(
+            f"Unknown `centre` of rotation: {centre!r}. Expected one of: "
+            f"{', '.join(ROTATION_CENTRES)}."
+        )
+    beyond = 1 if centre == "code" else 0
+    x_centre, y_centre = (width - 1) / 2 + beyond, (height - 1) / 2 + beyond
     angle = ops.reshape(degrees, (-1, 1, 1)) * (math.pi / 180.0)
     cos, sin = ops.cos(angle), ops.sin(angle)
     # Where every pixel comes from, so this is the inverse of the rotation wanted:

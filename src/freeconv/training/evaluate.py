@@ -13,6 +13,7 @@ from freeconv.results.provenance import describe_origin
 from freeconv.results.schemas import EVALUATION_SCHEMA, RUN_COLUMNS
 from freeconv.results.staleness import training_identity
 from freeconv.study.settings import RunSettings
+from freeconv.training.augmentation import Forms
 from freeconv.training.devices import require_backend
 from freeconv.training.engine import Condition, Evaluator, computing_in, on_device
 
@@ -69,7 +70,7 @@ def evaluate_model(
         model,
         conditions=conditions,
         batch_size=settings.batch_size,
-        edge_noise=settings.edge_noise,
+        forms=Forms.of(settings),
     )
     with computing_in(settings.precision):
         predictions, _ = evaluator.measure(*on_device(*validation), np.random.SeedSequence(seed))

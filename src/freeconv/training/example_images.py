@@ -17,7 +17,6 @@ from keras import ops
 from freeconv.results.schemas import EXAMPLES_SCHEMA
 from freeconv.study.extensions import own_augmentations
 from freeconv.training.augmentation import (
-    EDGE_WIDTH,
     add_edge_noise,
     add_noise,
     augment,
@@ -50,12 +49,12 @@ def example_image(records: np.ndarray) -> np.ndarray:
     return records["image"][np.argmax(labels == labels.max())].astype(np.float32) / 255
 
 
-def perturbed_images(image: np.ndarray, edge_noise: str) -> dict[Any, np.ndarray]:
+def perturbed_images(image: np.ndarray, rotation_centre: str = "middle") -> dict[Any, np.ndarray]:
     """Makes one image of every kind and strength.
 
     Args:
         image: Pixel values from 0 to 1.
-        edge_noise: `text` or `code`, see `augmentation.add_edge_noise`.
+        rotation_centre: See `augmentation.rotate`.
 
     Input shape:
         `(height, width, channels)`
@@ -64,21 +63,20 @@ def perturbed_images(image: np.ndarray, edge_noise: str) -> dict[Any, np.ndarray
         A dict (perturbation, strength) -> image of the same shape, not clipped. `clean` and
         `quadrant_swap` have strength 0; `translation` shifts leftwards by strength times the
         width, `rotation` turns clockwise by strength times 360 degrees, `noise` and `edge_noise`
-        have that standard deviation. Augmentations of an extension draw the same numbers at all
+        have that standard deviation, edge noise on the border as in Fig. B.1, whatever form the
+        study trains with. Augmentations of an extension draw the same numbers at all
         strengths.
     """
     images = ops.convert_to_tensor(image)[None]
-    # Far enough from both ends of a batch for the published edge noise, which counts images.
-    batch = ops.repeat(images, 2 * EDGE_WIDTH + 1, axis=0)
     made = {("clean", 0.0): images, ("quadrant_swap", 0.0): swap_quadrants(images)}
     for level in LEVELS:
+        turned = ops.convert_to_tensor([level * 360.0])
         left = ops.convert_to_tensor([[0.0, -level * image.shape[1]]])
-        edges = add_edge_noise(batch, level, NOISE_SEED, form=edge_noise)
         made |= {
             ("translation", level): translate(images, left),
-            ("rotation", level): rotate(images, ops.convert_to_tensor([level * 360.0])),
+            ("rotation", level): rotate(images, turned, rotation_centre),
             ("noise", level): add_noise(images, level, NOISE_SEED),
-            ("edge_noise", level): edges[EDGE_WIDTH : EDGE_WIDTH + 1],
+            ("edge_noise", level): add_edge_noise(images, level, NOISE_SEED),
         }
         for kind in own_augmentations():
             made[kind, level] = augment(images, kind, level, NOISE_SEED)

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import keras
 import numpy as np
 import pandas as pd
+from scipy.optimize import linear_sum_assignment
 
 from freeconv.errors import InputError
 from freeconv.layers.filter_distances import filter_distances
+from freeconv.layers.filter_similarity import filter_similarity, norm_variation
 from freeconv.results.best_epoch import LOSSES
 from freeconv.results.schemas import HISTORY_SCHEMA, RUN_COLUMNS
 from freeconv.study.settings import sharing_of
+from freeconv.training.augmentation import Forms
 from freeconv.training.checkpoint import Snapshot
 from freeconv.training.devices import require_backend
 from freeconv.training.engine import Condition, Evaluator, Trainer, computing_in, on_device
@@ -108,7 +111,8 @@ def _train(model, settings, splits, checkpoint):
         batch_size=settings.batch_size,
         augmentation=settings.augmentation,
         level=settings.level,
-        edge_noise=settings.edge_noise,
+        forms=Forms.of(settings),
+        noise_order=settings.noise_order,
     )
     validator = _Validator(model, settings, splits.validation)
     images, labels = on_device(*splits.training)
@@ -169,7 +173,7 @@ class _Validator:
             model,
             conditions=conditions.values(),
             batch_size=settings.batch_size,
-            edge_noise=settings.edge_noise,
+            forms=Forms.of(settings),
         )
         # With variable connection patterns, filters differ by their masked weights already.
         self._free_layer = first_free_layer(model) if settings.vcp == 0 else None
@@ -180,7 +184,8 @@ class _Validator:
         predictions, losses = self._evaluator.measure(*self._tensors, seed)
         correct = predictions == self._labels[:, np.newaxis]
         metrics = dict(zip(self._names, self._accuracies(correct), strict=True))
-        return {"val_loss": float(losses[0]), **metrics, **self._distances()}
+        halves = {"val_even": correct[::2, 0].mean(), "val_odd": correct[1::2, 0].mean()}
+        return {"val_loss": float(losses[0]), **metrics, **halves, **self._filters()}
 
     def _accuracies(self, correct):
         """Share of correct images under each condition; the first one is the clean fold."""
@@ -190,15 +195,24 @@ class _Validator:
             count = count - count % self._settings.batch_size or count
         return [float(correct[:, 0].mean()), *map(float, correct[:count, 1:].mean(axis=0))]
 
-    def _distances(self):
+    def _filters(self):
+        """How far apart, and how alike, the filters of the first free layer are."""
         if self._free_layer is None:
             return {}
         kernel = keras.ops.convert_to_numpy(self._free_layer.kernel)
-        metrics = {}
+        grid = self._free_layer.tile_grid
+        metrics = {"norm_variation": norm_variation(kernel, grid)}
         for radius in RADII:
-            distance = filter_distances(kernel, self._free_layer.tile_grid, radius)
-            metrics[f"distance_{radius}"] = distance.euclidean
-            metrics[f"cosine_{radius}"] = distance.cosine
+            distance = filter_distances(kernel, grid, radius)
+            alike = filter_similarity(kernel, grid, radius, linear_sum_assignment)
+            metrics |= {
+                f"distance_{radius}": distance.euclidean,
+                f"cosine_{radius}": distance.cosine,
+                f"similarity_{radius}": alike.cosine,
+                f"unit_distance_{radius}": alike.distance,
+                f"matched_similarity_{radius}": alike.matched_cosine,
+                f"matched_distance_{radius}": alike.matched_distance,
+            }
         return metrics
 
 

@@ -50,7 +50,7 @@ except ModuleNotFoundError as error:
     ) from None
 
 # The folder of a run; its wildcards are the identity of the run.
-RUN = "{dataset}/{model}/{augmentation}-{level}/vcp-{vcp}/fold-{fold}"
+RUN = "{dataset}/{model}/{augmentation}-{level}/vcp-{vcp}/fold-{fold}/repeat-{repeat}"
 
 # The same of a trial of the hyperparameter search.
 TRIAL = "{dataset}/{model}/layers-{layers}/rate-{learning_rate}/fold-{fold}"
@@ -102,6 +102,7 @@ def wildcard_patterns():
         "level": number + r"(e-\d+)?",
         "vcp": number + r"(e-\d+)?",
         "fold": r"\d+",
+        "repeat": r"\d+",
         "layers": r"\d",
         "learning_rate": number + r"(e-\d+)?",
         "table": rf"(({'|'.join(labels.STATISTICS)})/)?[a-z0-9_]+",
@@ -131,6 +132,7 @@ def run_of(wildcards):
         level=float(wildcards.level),
         vcp=float(wildcards.vcp),
         fold=int(wildcards.fold),
+        repeat=int(wildcards.repeat),
     )
 
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from freeconv.training.augmentation import augment
+from freeconv.training.augmentation import PAPER, augment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 ACTIVATION_BYTES = 300 * 2**20
 """Of an evaluation at once, about: so many conditions of a batch go through a network together."""
+
+
+NOISES = ("noise", "edge_noise")
+"""Augmentations whose generators the published code wrote itself, without shuffling."""
 
 
 class Condition(NamedTuple):
@@ -53,20 +57,34 @@ class BaseTrainer(ABC):
         augmentation: kind of `augmentation.augment`, drawn afresh for every
             image every time.
         level: strength of the augmentation.
-        edge_noise: form of the edge noise, `text` or `code`.
+        forms: `augmentation.Forms`.
+        noise_order: `shuffled`: every epoch has another order, and leaves out what fills no batch.
+            `consecutive`: images under noise and edge noise keep their order, and the last batch
+            of an epoch may be smaller, as in the published code.
     """
 
-    def __init__(self, model, *, learning_rate, batch_size, augmentation, level, edge_noise):
+    def __init__(
+        self,
+        model,
+        *,
+        learning_rate,
+        batch_size,
+        augmentation,
+        level,
+        forms=PAPER,
+        noise_order="shuffled",
+    ):
         self._model = model
         self._learning_rate = learning_rate
         self._batch_size = batch_size
-        self._augment = (augmentation, level, edge_noise)
+        self._augment = (augmentation, level, forms)
+        self._shuffles = noise_order == "shuffled" or augmentation not in NOISES
         self._random = keras.random.SeedGenerator(0)
 
     def epoch(
         self, images: keras.KerasTensor, labels: keras.KerasTensor, seed: np.random.SeedSequence
     ) -> tuple[float, float]:
-        """Train for one epoch of floor(images / batch size) steps.
+        """Train for one epoch.
 
         Args:
             images: uint8 tensor (images, height, width, channels).
@@ -113,12 +131,17 @@ class BaseTrainer(ABC):
 
     def _order(self, count):
         """The images of an epoch, in the order they are trained on."""
-        return keras.random.shuffle(ops.arange(count), seed=self._random)
+        numbers = ops.arange(count)
+        return keras.random.shuffle(numbers, seed=self._random) if self._shuffles else numbers
+
+    def _steps_of(self, count):
+        """How many steps an epoch has; the last one of images in their own order may be smaller."""
+        return count // self._batch_size if self._shuffles else -(-count // self._batch_size)
 
     def _seen(self, images):
         """A batch of stored images as the network sees it."""
-        kind, level, edge_noise = self._augment
-        return augment(scale_pixels(images), kind, level, self._random, edge_noise)
+        kind, level, forms = self._augment
+        return augment(scale_pixels(images), kind, level, self._random, forms)
 
     def _outcome(self, images, labels):
         """What a batch of seen images is trained on.
@@ -144,14 +167,14 @@ class BaseEvaluator(ABC):
         model: `keras.Model` of softmax outputs.
         conditions: sequence of `Condition`.
         batch_size: images a batch; a smaller last batch is measured too.
-        edge_noise: form of the edge noise, `text` or `code`.
+        forms: `augmentation.Forms`.
     """
 
-    def __init__(self, model, *, conditions, batch_size, edge_noise):
+    def __init__(self, model, *, conditions, batch_size, forms=PAPER):
         self._model = model
         self._conditions = tuple(conditions)
         self._batch_size = batch_size
-        self._edge_noise = edge_noise
+        self._forms = forms
         self._random = keras.random.SeedGenerator(0)
         at_once = ACTIVATION_BYTES // (batch_size * activation_bytes(model))
         self._at_once = min(max(at_once, 1), len(self._conditions))
@@ -191,7 +214,7 @@ class BaseEvaluator(ABC):
     def _under(self, conditions, images, labels):
         """What `_batch` returns, under some of the conditions."""
         perturbed = [
-            augment(images, kind, strength, self._random, self._edge_noise)
+            augment(images, kind, strength, self._random, self._forms)
             for kind, strength in conditions
         ]
         probabilities = self._model(ops.concatenate(perturbed, axis=0), training=False)

@@ -23,14 +23,23 @@ class Trainer(BaseTrainer):
         self._steps = compiled_loop(self._step)
 
     def _epoch(self, images, labels):
-        steps = len(images) // self._batch_size
-        order = self._order(len(images))[: steps * self._batch_size]
+        size, order = self._batch_size, self._order(len(images))
+        whole = len(images) // size * size
+        parts = [order[:whole].reshape(-1, size)]
+        if self._steps_of(len(images)) * size > whole:
+            # Another program, of its own size.
+            parts.append(order[None, whole:])
         state = (_values(self._trained), self._adam, _values(self._kept))
-        state, (losses, correct) = self._steps(state, order.reshape(steps, -1), images, labels)
+        losses, correct = [], []
+        for part in parts:
+            state, (part_losses, part_correct) = self._steps(state, part, images, labels)
+            losses.append(part_losses.sum() * part.shape[1])
+            correct.append(part_correct.sum())
         trained, self._adam, kept = state
         for variable, value in zip(self._trained + self._kept, trained + kept, strict=True):
             variable.assign(value)
-        return losses.mean(), correct.sum() / order.size
+        seen = sum(part.size for part in parts)
+        return sum(losses) / seen, sum(correct) / seen
 
     def _adam_state(self):
         return jax.tree.leaves(self._adam)

@@ -25,15 +25,20 @@ class Trainer(BaseTrainer):
     @tf.function
     def _epoch(self, images, labels):
         count = tf.shape(images)[0]
-        steps = count // self._batch_size
-        order = self._order(count)
+        steps = self._steps_of(count)
+        order = self._order(count)[: steps * self._batch_size]
         loss, correct = tf.constant(0.0), tf.constant(0)
         for step in tf.range(steps):
             batch = order[step * self._batch_size : (step + 1) * self._batch_size]
             step_loss, step_correct = self._step(tf.gather(images, batch), tf.gather(labels, batch))
-            loss += step_loss
+            # In units of a whole batch.
+            loss += step_loss * self._share_of_batch(tf.size(batch))
             correct += step_correct
-        return loss / tf.cast(steps, tf.float32), correct / (steps * self._batch_size)
+        seen = tf.size(order)
+        return loss / self._share_of_batch(seen), correct / seen
+
+    def _share_of_batch(self, images):
+        return tf.cast(images, tf.float32) / self._batch_size
 
     def _adam_state(self):
         return [variable.read_value() for variable in self._optimizer.variables]
