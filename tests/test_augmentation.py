@@ -60,10 +60,13 @@ def test_translation_moves_down_and_right():
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("angle", [0, 90, 180, 17.5, -133, 720.25])
-def test_rotation_equals_scipy(shape, angle):
+@pytest.mark.parametrize("form", augmentation.ROTATION_CENTRES)
+def test_rotation_equals_scipy(shape, angle, form):
+    """That of the published code is about size / 2 + 0.5, where pixels are counted from 0."""
     images = random_images(shape)
     angles = angle * np.linspace(1, 0.5, shape[0])
-    centre = (np.array(shape[1:3]) - 1) / 2
+    size = np.array(shape[1:3])
+    centre = size / 2 + 0.5 if form == "code" else (size - 1) / 2
 
     def rotated(image, degrees):
         turn = np.deg2rad(degrees)
@@ -72,7 +75,7 @@ def test_rotation_equals_scipy(shape, angle):
         return scipy_affine(image, matrix, centre - matrix @ centre)
 
     expected = [rotated(i, a) for i, a in zip(images, angles, strict=True)]
-    result = computed(augmentation.rotate, images, angles.astype("float32"))
+    result = computed(augmentation.rotate, images, angles.astype("float32"), form)
     assert result.dtype == np.float32
     np.testing.assert_allclose(result, expected, atol=1e-4)
 

@@ -220,18 +220,18 @@ def distances(augmentation, level, *changes, start=1.0):
     [
         # Translation of 0.4 and more: the highest of both radii and all levels counts.
         (
-            "Translation 0.4",
+            "Translation 0.4 and more: relative",
             [("translation", 0.3, 0.5), ("translation", 0.4, -0.1), ("translation", 0.9, -0.3)],
             -0.1,
             "reproduced",
         ),
         (
-            "Translation 0.4",
+            "Translation 0.4 and more: relative",
             [("translation", 0.4, -0.2), ("translation", 0.9, -0.3, 0.05)],
             0.05,
             "not reproduced",
         ),
-        ("Translation 0.4", [("translation", 0.3, -0.5)], None, "not covered"),
+        ("Translation 0.4 and more: relative", [("translation", 0.3, -0.5)], None, "not covered"),
         ("No augmentation", [("none", 0.0, 0.2, 0.1)], 0.1, "reproduced"),
         ("No augmentation", [("none", 0.0, 0.2, -0.1)], -0.1, "not reproduced"),
         ("rotation", [("rotation", 0.1, 0.2), ("rotation", 0.99, 0.1)], 0.1, "reproduced"),
@@ -248,6 +248,38 @@ def test_changes_of_the_distance(words, runs, value, verdict):
     row = judge(*(distances(*c) for c in runs), conclusion=4, words=words)
     assert row["verdict"] == verdict
     assert row["value"] == pytest.approx(value) if value is not None else np.isnan(row["value"])
+
+
+@pytest.mark.parametrize("measure", ["similarity", "matched_similarity"])
+def test_changes_of_the_cosine(measure):
+    """By how much it is higher at the last epoch; the least of both radii and all levels counts."""
+    words = {"similarity": "equal number", "matched_similarity": "matched filters"}[measure]
+    names = [f"{measure}_{radius}" for radius in (1, 4)]
+
+    def translated(level, near, far):
+        changes = {names[0]: [(0.25, 0.25 + near)] * 2, names[1]: [(0.25, 0.25 + far)] * 2}
+        return run("fcn", "translation", level, **changes)
+
+    rising = [translated(0.3, -0.5, -0.5), translated(0.4, 0.5, 0.125), translated(0.9, 0.75, 0.625)]
+    row = judge(*rising, conclusion=4, words=words)
+    assert (row["verdict"], row["value"]) == ("reproduced", pytest.approx(0.125))
+    row = judge(*rising, translated(0.8, 0.5, -0.125), conclusion=4, words=words)
+    assert (row["verdict"], row["value"]) == ("not reproduced", pytest.approx(-0.125))
+
+
+def test_repeats_of_a_fold_are_averaged():
+    """Of single values, three folds of two repeats each: their means are judged."""
+    first = run("fcn", accuracy=(1.0, 0.9, 0.8), val_accuracy=[0.7] * 3, folds=range(3))
+    again = run("fcn", accuracy=(0.8, 0.9, 0.8), val_accuracy=[0.7] * 3, folds=range(3))
+    row = judge(first, again.assign(repeat=1), conclusion=1, words="FCN")
+    values = np.array([0.2, 0.2, 0.1])
+    assert row["value"] == pytest.approx(values.mean())
+    margin = T * np.sqrt(np.sum((values - values.mean()) ** 2) / 2) * ERROR
+    assert row["low"] == pytest.approx(values.mean() - margin, rel=1e-4)
+    start = distances("none", 0.0, 0.2)
+    other = distances("none", 0.0, 0.4, start=3.0).assign(repeat=1)
+    row = judge(start, other, conclusion=4, words="No augmentation")
+    assert row["value"] == pytest.approx((1.2 + 4.2) / (1 + 3) - 1)
 
 
 @pytest.mark.parametrize(
@@ -417,7 +449,8 @@ def test_frame_of_conclusions():
         rows = judged[judged["dataset"] == dataset]
         assert set(rows["fewest_epochs"]) == set(rows["most_epochs"]) == {epochs}
     assert set(judged["protocol"]) == {
-        "glorot_fans: kernel_shape, vcp_kind: kernel, edge_noise: text, validation_batches: all"
+        "glorot_fans: kernel_shape, vcp_kind: kernel, edge_noise: text, rotation_centre: middle, "
+        "noise_order: shuffled, validation_batches: all"
     }
     # Of the criteria of the first conclusion, one for each network, one is covered.
     first = judged[(judged["conclusion"] == 1) & (judged["dataset"] == "mnist")]

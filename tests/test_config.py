@@ -29,6 +29,8 @@ def test_published_differs_from_the_paper_in_its_protocol_alone(read_config):
         "glorot_fans": "kernel_shape",
         "vcp": "input",
         "edge_noise": "code",
+        "rotation_centre": "code",
+        "noise_order": "consecutive",
         "validation_batches": "whole",
     }
 
@@ -228,7 +230,15 @@ WRONG_NUMBERS = [
     *(float("nan"), float("inf"), float("-inf"), datetime.date(2026, 1, 1), 10**30, -(10**30)),
 ]
 INTEGERS = {
-    *("seed", "gpu_shares", "folds.count", "folds.run[0]", "search.fold", "search.layers[0]"),
+    *(
+        "seed",
+        "repeats",
+        "gpu_shares",
+        "folds.count",
+        "folds.run[0]",
+        "search.fold",
+        "search.layers[0]",
+    ),
     *(f"datasets.mnist.{key}" for key in ("layers", "batch_size", "epochs", "patience")),
     *(f"search.datasets.mnist.{key}" for key in ("epochs", "patience")),
     "variants.tiles.sharing",

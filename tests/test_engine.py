@@ -1,10 +1,19 @@
+from itertools import product
+
 import keras
 import numpy as np
 import pytest
 
 from freeconv.errors import InputError
 from freeconv.layers import FreeConv2D
-from freeconv.training.augmentation import AUGMENTATIONS, EDGE_NOISE_FORMS, PERTURBATIONS, augment
+from freeconv.training.augmentation import (
+    AUGMENTATIONS,
+    EDGE_NOISE_FORMS,
+    PERTURBATIONS,
+    ROTATION_CENTRES,
+    Forms,
+    augment,
+)
 from freeconv.training.engine import (
     PRECISIONS,
     Condition,
@@ -44,13 +53,14 @@ def small_model(seed=0):
     )
 
 
-def trainer(model, augmentation="none", level=0.0):
+def trainer(model, augmentation="none", level=0.0, **arguments):
     return Trainer(
         model,
         learning_rate=LEARNING_RATE,
         batch_size=4,
         augmentation=augmentation,
         level=level,
+        **arguments,
     )
 
 
@@ -80,6 +90,36 @@ def test_fused_adam_is_keras_adam():
         reference.apply([keras.ops.convert_to_tensor(g) for g in gradients], theirs)
     for mine, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(mine.numpy(), other.numpy(), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["noise", "edge_noise"])
+def test_consecutive_batches_are_those_of_fit_without_shuffling(kind):
+    """Noise of strength 0: the same batches in every epoch, of which the last has two images."""
+    ours, reference = small_model(), small_model()
+    adam = keras.optimizers.Adam(LEARNING_RATE)
+    reference.compile(adam, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    epochs = trainer(ours, kind, 0.0, noise_order="consecutive")
+    for epoch in (1, 2):
+        found = epochs.epoch(*on_device(IMAGES, LABELS), sequence(5, epoch))
+        fit = reference.fit(
+            IMAGES / np.float32(255), LABELS, batch_size=4, shuffle=False, verbose=0
+        )
+        expected = [fit.history[name][0] for name in ("loss", "accuracy")]
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+    for mine, other in zip(ours.get_weights(), reference.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-3, atol=1e-5)
+
+
+def test_other_images_than_noisy_ones_are_shuffled_in_any_case():
+    """As the published code's own generators are of noise alone."""
+    weights = []
+    for order in ("shuffled", "consecutive"):
+        model = small_model()
+        epochs = trainer(model, "translation", 0.2, noise_order=order)
+        epochs.epoch(*on_device(IMAGES, LABELS), sequence(5, 1))
+        weights.append(model.get_weights())
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_an_epoch_is_keras_training_on_the_shuffled_images():
@@ -439,7 +479,8 @@ def test_xla_augments():
     @tf.function(jit_compile=True)
     def augmented(images, seed):
         kinds = (*AUGMENTATIONS, *PERTURBATIONS)
-        forms = [(kind, form) for kind in kinds for form in EDGE_NOISE_FORMS]
+        both = [Forms(*form) for form in product(EDGE_NOISE_FORMS, ROTATION_CENTRES)]
+        forms = [(kind, form) for kind in kinds for form in both]
         return [augment(images, kind, 0.2, seed, form) for kind, form in forms]
 
     images = tf.constant(IMAGES / np.float32(255))

@@ -203,7 +203,7 @@ def test_errors_in_the_compiled_loop_name_the_augmentation(write):
     extensions.load(write(code))
     model = build_model("cnn", models.Network((models.Convolution(3, 2, 1),), 3), (9, 9, 1), 3)
     images, labels = on_device((IMAGES * 255).astype(np.uint8), np.arange(8) % 3)
-    arguments = {"learning_rate": 0.01, "batch_size": 4, "edge_noise": "text"}
+    arguments = {"learning_rate": 0.01, "batch_size": 4}
     trainer = Trainer(model, augmentation="a", level=0.3, **arguments)
     with pytest.raises(Exception, match=r"augmentation a: gives images \(None, 8, 9, 1\)"):
         trainer.epoch(images, labels, np.random.SeedSequence(0))
@@ -248,7 +248,7 @@ def test_built_networks_train_with_own_augmentations(write, kind):
     model = build_model(kind, "built", (9, 9, 1), 3, layers=2, seed=1)
     before = model.get_weights()
     images, labels = on_device((IMAGES * 255).astype(np.uint8), np.arange(8) % 3)
-    arguments = {"learning_rate": 0.01, "batch_size": 4, "edge_noise": "text"}
+    arguments = {"learning_rate": 0.01, "batch_size": 4}
     trainer = Trainer(model, augmentation="brightness", level=0.3, **arguments)
     loss, _ = trainer.epoch(images, labels, np.random.SeedSequence(0))
     assert np.isfinite(loss)

@@ -99,7 +99,7 @@ def sharing_records():
     ]
     conditions = [("none", 0.0), ("translation", 0.3)]
     rows = [
-        ("digits", f"{kind}_{n}", *network, 9 * n, *condition, fold, 0.5 + 0.1 * fold, 0.01 * n)
+        ("digits", f"{kind}_{n}", *network, 9 * n, *condition, fold, 0, 0.5 + 0.1 * fold, 0.01 * n)
         for (kind, *network), condition, fold in product(networks, conditions, (0, 1))
         for n in [network[-1]]
     ]
@@ -177,7 +177,7 @@ def test_curve_is_the_mean_over_folds_by_hand():
 
 
 def test_band_by_hand():
-    rows = pd.DataFrame({"epoch": [1, 1, 1, 2], "loss": [1.0, 2.0, 6.0, 5.0]})
+    rows = pd.DataFrame({"epoch": [1, 1, 1, 2], "fold": [0, 1, 2, 0], "loss": [1.0, 2.0, 6.0, 5.0]})
     band = mean_over_folds(rows, "loss")
     deviation = np.sqrt(((1 - 3) ** 2 + (2 - 3) ** 2 + (6 - 3) ** 2) / 2)
     margin = 4.30265 * deviation * np.sqrt(1 / 3 + 1 / 2)

@@ -175,7 +175,7 @@ def test_status_of_a_half_finished_study(status, smoke, tmp_path):
     for cell in ("none-0", "translation-0.3/vcp-0.5"):
         shutil.rmtree(cells / cell)
     benchmarks = tmp_path / "results/smoke/benchmarks"
-    (fcn,) = (f.parents[2].name for f in cells.glob("**/history.parquet"))
+    (fcn,) = (f.parents[3].name for f in cells.glob("**/history.parquet"))
     for stage, seconds in (("train", 3600), ("evaluate", 600)):
         benchmark(benchmarks / stage / f"digits/fcn/{fcn}/vcp-0/fold-1/repeat-0.tsv", seconds)
     assert "5 runs: 3 done, 0 running, 0 stale, 2 missing" in status(tmp_path)

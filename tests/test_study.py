@@ -34,17 +34,17 @@ def test_connection_patterns_are_of_translated_fcns_alone(config):
     runs = Study.from_config(config).runs()
     patterned = {run for run in runs if run.vcp > 0}
     assert patterned == {
-        Run("digits", "fcn", "translation", 0.3, vcp, fold)
+        Run("digits", "fcn", "translation", 0.3, vcp, fold, 0)
         for vcp, fold in product([0.5, 0.8], [0, 1])
     }
-    assert runs.count(Run("digits", "fcn", "translation", 0.3, 0.0, 0)) == 1
+    assert runs.count(Run("digits", "fcn", "translation", 0.3, 0.0, 0, 0)) == 1
 
 
 def test_connection_patterns_bring_their_own_level(config):
     config["vcp"] = {"probabilities": [0], "translation": 0.2}
     config["augmentations"] = {"rotation": [0.1]}
     runs = Study.from_config(config).runs()
-    assert Run("digits", "fcn", "translation", 0.2, 0.0, 1) in runs
+    assert Run("digits", "fcn", "translation", 0.2, 0.0, 1, 0) in runs
     assert not [run for run in runs if run.model == "cnn" and run.level == 0.2]
 
 
@@ -74,6 +74,24 @@ def test_a_seed_follows_from_study_seed_and_run_alone(config):
     assert all(after.seed_of(run) != reseeded.seed_of(run) for run in shared)
 
 
+def test_repeats_are_runs_with_seeds_of_their_own(config):
+    """The first one is the run of a study without repeats."""
+    once = Study.from_config(config)
+    config["repeats"] = 3
+    study = Study.from_config(config)
+    runs = study.runs()
+    assert len(runs) == 3 * len(once.runs())
+    assert runs[: len(once.runs())] == once.runs()
+    assert all(study.seed_of(run) == once.seed_of(run) for run in once.runs())
+    assert len({study.seed_of(run) for run in runs}) == len(runs)
+
+
+def test_repeats_without_seeds_are_refused(config):
+    config["repeats"], config["seed_policy"] = 2, "zero"
+    with pytest.raises(InputError, match="repeats: 2 runs of a fold would be the same one"):
+        Study.from_config(config)
+
+
 def test_paper_seeds_are_zero(config):
     config["seed_policy"], config["seed"] = "zero", 5
     study = Study.from_config(config)
@@ -84,7 +102,7 @@ def test_settings_hold_what_the_configuration_says(config):
     config["protocol"]["vcp"] = "input"
     config["backend"], config["precision"] = "jax", "tf32"
     study = Study.from_config(config)
-    run = Run("digits", "fcn", "translation", 0.3, 0.5, 1)
+    run = Run("digits", "fcn", "translation", 0.3, 0.5, 1, 0)
     settings = study.settings_of(run)
     assert {name: getattr(settings, name) for name in vars(run)} == vars(run)
     assert settings.seed == study.seed_of(run)
@@ -193,7 +211,7 @@ def test_a_trial_trains_as_its_data_set_but_for_what_is_searched(read_config):
     study = Study.from_config(read_config("config/published.yaml"))
     trial = Trial("cifar10", "fcn", 2, 0.1, 0)
     settings = vars(study.settings_of_trial(trial))
-    own = vars(study.settings_of(Run("cifar10", "fcn", "none", 0.0, 0.0, 0)))
+    own = vars(study.settings_of(Run("cifar10", "fcn", "none", 0.0, 0.0, 0, 0)))
     searched = {"layers": 2, "learning_rate": 0.1, "epochs": 200, "patience": 50}
     assert settings == own | searched | {"seed": settings["seed"]}
 

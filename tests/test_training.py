@@ -120,6 +120,27 @@ def test_epoch_0_is_the_untrained_network(trained, splits):
     assert untrained["cosine_1"] == pytest.approx(np.mean(cosines), rel=1e-5)
 
 
+def test_halves_of_the_fold_and_single_filters(trained, splits):
+    """Of the untrained network, whose filters are random; halves are every other image."""
+    model, untrained = untrained_network(SETTINGS), trained.history.loc[0]
+    images, labels = splits.validation
+    assert accuracy(model, images[::2], labels[::2]) == pytest.approx(untrained["val_even"])
+    assert accuracy(model, images[1::2], labels[1::2]) == pytest.approx(untrained["val_odd"])
+    halves = trained.history[["val_even", "val_odd"]].mean(axis=1)
+    np.testing.assert_allclose(halves, trained.history["val_accuracy"])
+
+    filters = model.get_layer("conv1").get_weights()[0].reshape(13, 13, 9, -1)
+    norms = np.linalg.norm(filters, axis=2)
+    assert untrained["norm_variation"] == pytest.approx(norms.std() / norms.mean(), rel=1e-5)
+    units = filters / norms[:, :, None]
+    across = (units[:5, :5] * units[4:9, 4:9]).sum(axis=2)  # some of the pairs at radius 4
+    assert untrained["similarity_4"] == pytest.approx(across.mean(), abs=0.05)
+    for radius in (1, 4):
+        matched = untrained[f"matched_similarity_{radius}"]
+        assert matched > untrained[f"similarity_{radius}"] + 0.4
+        assert untrained[f"matched_distance_{radius}"] < untrained[f"unit_distance_{radius}"] - 0.3
+
+
 def test_the_same_run_gives_the_same_rows(trained, splits):
     again = train_run(SETTINGS, splits)
     pd.testing.assert_frame_equal(
@@ -130,7 +151,8 @@ def test_the_same_run_gives_the_same_rows(trained, splits):
 
 
 def test_distances_are_null_where_they_have_no_meaning(splits):
-    names = ["distance_1", "distance_4", "cosine_1", "cosine_4"]
+    names = [name for name in METRICS if name.endswith(("_1", "_4"))] + ["norm_variation"]
+    assert len(names) == 13
     for change in ({"kind": "cnn"}, {"vcp": 0.5}):
         history = train_run(replace(SETTINGS, epochs=1, **change), splits).history
         assert history[names].isna().all(axis=None)
