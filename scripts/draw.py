@@ -1,5 +1,6 @@
 """Draw figures as PNG and SVG: those of a study, and the filters of a trained model."""
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -17,6 +18,9 @@ def add_figure(parser):
     parser.add_argument(
         "--frame", type=Path, required=True, help="records that it is drawn from (.parquet)"
     )
+    parser.add_argument(
+        "--levels", type=json.loads, help="augmentation -> level shown, where one is (JSON)"
+    )
     _add_output(parser)
 
 
@@ -25,7 +29,8 @@ def figure(arguments):
     from freeconv.plots.figures import draw
 
     schema = SCHEMAS[outputs.figure(arguments.figure).frame]
-    drawn = draw(arguments.figure, read_parquet(arguments.frame, schema), arguments.dataset)
+    frame = read_parquet(arguments.frame, schema)
+    drawn = draw(arguments.figure, frame, arguments.dataset, arguments.levels)
     _save(drawn, arguments.output)
 
 

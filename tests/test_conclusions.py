@@ -260,7 +260,11 @@ def test_changes_of_the_cosine(measure):
         changes = {names[0]: [(0.25, 0.25 + near)] * 2, names[1]: [(0.25, 0.25 + far)] * 2}
         return run("fcn", "translation", level, **changes)
 
-    rising = [translated(0.3, -0.5, -0.5), translated(0.4, 0.5, 0.125), translated(0.9, 0.75, 0.625)]
+    rising = [
+        translated(0.3, -0.5, -0.5),
+        translated(0.4, 0.5, 0.125),
+        translated(0.9, 0.75, 0.625),
+    ]
     row = judge(*rising, conclusion=4, words=words)
     assert (row["verdict"], row["value"]) == ("reproduced", pytest.approx(0.125))
     row = judge(*rising, translated(0.8, 0.5, -0.125), conclusion=4, words=words)

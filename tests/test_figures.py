@@ -44,6 +44,8 @@ def history(epochs=(4, 3), models=("cnn", "fcn"), levels=LEVELS, probabilities=P
     frame = pd.DataFrame(rows, columns=identity)
     frame[list(METRICS)] = np.random.default_rng(0).uniform(0.2, 0.9, (len(frame), len(METRICS)))
     frame.loc[frame["epoch"] == 0, ["loss", "accuracy"]] = np.nan
+    frame.loc[frame["epoch"] == 0, "val_accuracy"] = 0.1
+    frame.loc[frame["epoch"] > 0, "val_accuracy"] += 0.1  # all have learned
     kernels_shared_or_masked = (frame["model"] == "cnn") | (frame["vcp"] > 0)
     frame.loc[kernels_shared_or_masked, ["distance_1", "distance_4"]] = np.nan
     return frame
@@ -284,9 +286,9 @@ def test_networks_side_by_side_at_their_best_epochs(name, key, points, trained, 
     figure = draw(name, pd.concat([frame, other]), "digits")
     (legend,) = figure.legends
     named = {"FCN": "fcn", "FCN other": "fcn_other"}
-    named = named if key == "vcp" else {"CNN": "cnn", **named}
+    named = named if key == "vcp" else {"FCN": "fcn", "CNN": "cnn", **named}
     assert [text.get_text() for text in legend.get_texts()] == list(named)
-    for ax, metric in zip(figure.axes, metrics, strict=True):
+    for ax, metric in zip(figure.axes[:3], metrics, strict=True):
         for line in ax.get_lines():
             halved = 2 if line.get_label() == "FCN other" else 1
             model = "cnn" if line.get_label() == "CNN" else "fcn"
@@ -361,9 +363,92 @@ def test_networks_differ_in_more_than_colour():
 
 
 def test_missing_network_is_said():
+    """By its absence: there is no empty column."""
     figure = draw("translation_curves", history(models=("fcn",)), "digits")
-    assert texts(figure) == ["not in this study"] * 3
-    assert [len(ax.get_lines()) for ax in figure.axes] == [3, 0] * 3
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["(a) FCN", "(b)", "(c)"]
+    assert [len(ax.get_lines()) for ax in figure.axes] == [3] * 3
+    assert not texts(figure)
+
+
+def test_variants_have_lines_and_rows_of_their_own():
+    tiles = history(models=("fcn",)).assign(model="tiles_2")
+    figure = draw("quadrant_swap", pd.concat([history(), tiles]), "digits")
+    assert list(colours(figure.axes[0])) == ["FCN", "CNN", "Tiles 2"]
+    tiles = evaluation().query("model == 'fcn'").assign(model="tiles_2")
+    figure = draw("perturbation_strength", pd.concat([evaluation(), tiles]), "digits")
+    rows = [ax.get_ylabel() for ax in figure.axes[::4]]
+    assert rows == ["FCN accuracy", "CNN accuracy", "Tiles 2 accuracy"]
+
+
+def test_levels_shown_may_be_chosen():
+    frame = evaluation()
+    figure = draw("perturbation_strength", frame, "digits", {"translation": 0.9, "noise": 0.4})
+    chosen = ["No augmentation", "Translation 0.9", "Rotation 0.5", "Noise 0.4"]
+    assert list(colours(figure.axes[0])) == chosen
+
+
+def test_two_points_are_not_joined():
+    frame = evaluation({"translation": (0.1, 0.25), "noise": (0.1,)})
+    translation, _, noise, _ = draw("perturbation_strength", frame, "digits").axes[:4]
+    assert {line.get_linestyle() for line in noise.get_lines()} == {"None"}
+    assert "None" not in {line.get_linestyle() for line in translation.get_lines()}
+
+
+def test_networks_that_learned_nothing_are_crossed():
+    """Those of one level, at 0.19 in the end, where untrained networks are at 0.1."""
+    frame = history()
+    failed = (frame["level"] == 0.9) & (frame["model"] == "fcn") & (frame["epoch"] > 0)
+    frame.loc[failed, "val_accuracy"] = 0.19
+    figure = draw("translation_curves", frame, "digits")
+    crosses = [[line for line in ax.get_lines() if line.get_marker() == "x"] for ax in figure.axes]
+    assert [len(lines) for lines in crosses] == [1, 0] * 3
+    assert crosses[2][0].get_xydata().tolist() == [[frame["epoch"].max(), pytest.approx(0.19)]]
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words == [*TRANSLATION, "learned\nnothing"]
+    frame.loc[failed, "val_accuracy"] = 0.21
+    assert len(draw("translation_curves", frame, "digits").legends[0].get_texts()) == 3
+
+
+def test_accuracies_that_hardly_differ_do_not_look_dramatic():
+    frame = history()
+    frame.loc[frame["epoch"] > 0, "val_accuracy"] = 0.98 + frame["level"] / 100
+    ax = draw("translation_curves", frame, "digits").axes[2]
+    low, high = ax.get_ylim()
+    assert high - low == pytest.approx(0.1)
+    assert high <= 1.005
+
+
+def test_panels_of_a_network_share_their_axes():
+    figure = draw("six_panels_fcn_translation", history(), "digits")
+    assert len({ax.get_ylim() for ax in figure.axes}) == 1
+    low, high = draw("filter_distance_translation", history(), "digits").axes[0].get_ylim()
+    assert low <= 0.05
+    assert high >= 0.12
+
+
+def test_random_filters_are_what_similarity_compares_with():
+    """The dotted line is the mean of the untrained networks."""
+    frame = history()
+    figure = draw("filter_similarity_translation", frame, "digits")
+    rows = frame[(frame["model"] == "fcn") & (frame["epoch"] == 0) & (frame["vcp"] == 0)]
+    rows = rows[rows["augmentation"].isin(["none", "translation"])]
+    for ax, metric in zip(figure.axes, ("similarity_1", "similarity_4"), strict=False):
+        *curves, random = ax.get_lines()
+        assert len(curves) == 3
+        np.testing.assert_allclose(random.get_ydata(), rows[metric].mean())
+    assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
+
+
+def test_differences_are_paired_by_folds():
+    """Folds that differ by 0.3 have one difference: it has a line without any spread."""
+    frame = history(epochs=(3, 3, 3), levels={"none": [0.0], "edge_noise": [0.4]})
+    other = frame[frame["model"] == "fcn"].assign(model="fcn_other")
+    other["val_accuracy"] -= 0.05
+    figure = draw("edge_noise_kinds", pd.concat([frame, other]), "digits")
+    below = figure.axes[4]
+    (line,) = [line for line in below.get_lines() if line.get_label() == "FCN other"]
+    np.testing.assert_allclose(line.get_ydata(), [-0.05, -0.05])
+    assert figure.axes[3].get_ylabel() == "Difference from\nplain network"
 
 
 def test_missing_perturbation_is_said():
@@ -383,7 +468,8 @@ def test_one_fold_one_level_one_epoch(name, tmp_path):
     save(figure, tmp_path / "figure.png")
     for ax in figure.axes:
         assert len(ax.collections) == 0  # no band, no bars
-        assert all(line.get_marker() == "o" for line in ax.get_lines() if line.get_label() != "CNN")
+        lines = [line for line in ax.get_lines() if not line.get_label().startswith("_")]
+        assert all(line.get_marker() == "o" for line in lines if line.get_label() != "CNN")
         if ax.get_xlabel() == "Epoch":
             assert all(tick == int(tick) for tick in ax.get_xticks())
 

@@ -27,6 +27,7 @@ FULL = {
 DISTANCES = {f"filter_distance_{kind}" for kind in ("translation", "rotation", "noise")}
 EXAMPLES = {f"{kind}_examples" for kind in FULL["augmentations"]}
 SIX_PANELS = {f"six_panels_{m}_{kind}" for m in ("cnn", "fcn") for kind in FULL["augmentations"]}
+DISTANCES |= {name.replace("distance", "similarity") for name in DISTANCES}
 FCN_ALONE = DISTANCES | {"vcp_curves", "free_convolution", "filter_rings"}
 ALL_FIGURES = (
     {"translation_curves", "quadrant_swap", "perturbation_strength", "quadrant_swap_example"}
@@ -52,8 +53,8 @@ def study(varied=(), **changes):
         ),
         (
             {"augmentations": {"rotation": (0.0,)}},
-            {"translation_curves", "filter_distance_translation", "filter_distance_noise"}
-            | {name for name in EXAMPLES | SIX_PANELS if "rotation" not in name},
+            {"translation_curves"}
+            | {name for name in EXAMPLES | SIX_PANELS | DISTANCES if "rotation" not in name},
         ),
         (
             {"augmentations": dict.fromkeys(FULL["augmentations"], (0.3,))},

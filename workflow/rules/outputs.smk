@@ -63,9 +63,11 @@ rule figure:
         "logs/{study}/figures/{dataset}/{figure}.log",
     conda:
         "../../envs/analysis.yaml"
+    params:
+        levels=levels_of_figure,
     shell:
         'python "$FREECONV/scripts/draw.py" figure --figure {wildcards.figure:q} '
-        "--dataset {wildcards.dataset:q} --frame {input:q} --output {output:q} 2> {log:q}"
+        "--dataset {wildcards.dataset:q} --frame {input:q} {params.levels} --output {output:q} 2> {log:q}"
 
 
 rule filter_picture:

@@ -47,6 +47,26 @@ def plateaus(history: pd.DataFrame, epochs: int = PLATEAU) -> pd.DataFrame:
     return trained.groupby(list(IDENTITY), sort=False).tail(epochs)
 
 
+def untrained(history: pd.DataFrame) -> pd.Series:
+    """Says of every row of a history whether its run learned nothing.
+
+    As `states_of_runs`, but without the images that were named: chance is taken to be what the
+    networks of that data set get right before any training, on average.
+
+    Args:
+        history: See `schemas.HISTORY_SCHEMA`.
+
+    Returns:
+        Boolean, by the index of the history.
+    """
+    start = history[history["epoch"] == 0].groupby("dataset")["val_accuracy"].mean()
+    end = plateaus(history).groupby(list(IDENTITY))["val_accuracy"].mean().rename("end")
+    joined = history[list(IDENTITY)].join(end, on=list(IDENTITY))
+    learned = joined["end"] >= joined["dataset"].map(start) + MARGIN
+    known = joined["end"].notna() & joined["dataset"].isin(start.index)
+    return known & ~learned & (joined["vcp"] <= MOST_MASKED)
+
+
 def states_of_runs(
     history: pd.DataFrame, settings: pd.DataFrame, chance: dict[str, float]
 ) -> pd.Series:

@@ -147,14 +147,27 @@ def _require(frame: pd.DataFrame, name: str, columns: tuple[str, ...]) -> None:
         )
 
 
+def fold_means(rows: pd.DataFrame, metric: str, by: str = "epoch") -> pd.DataFrame:
+    """Averages the repeats of every fold.
+
+    Args:
+        rows: One row per run and value of `by`. Rows whose metric is null are left out.
+        metric: The column averaged.
+        by: The column of the horizontal axis.
+
+    Returns:
+        One row per value of `by` and fold, with the columns `by`, `fold` and `metric`.
+    """
+    return rows.dropna(subset=metric).groupby([by, "fold"], as_index=False)[metric].mean()
+
+
 def mean_over_folds(rows: pd.DataFrame, metric: str, by: str = "epoch") -> pd.DataFrame:
     """Averages a metric over folds.
 
     Args:
-        rows: One row per run and value of `by`. Rows whose metric is null are left out; repeats
-            of a fold are averaged first.
-        metric: The column averaged.
-        by: The column of the horizontal axis.
+        rows: See `fold_means`.
+        metric: Likewise.
+        by: Likewise.
 
     Returns:
         One row per value of `by` (the index, increasing) with `mean`, and `low` and `high`, the
@@ -162,8 +175,7 @@ def mean_over_folds(rows: pd.DataFrame, metric: str, by: str = "epoch") -> pd.Da
         did not run are not known here, so that the correction is that of as many as there are,
         which is never too small.
     """
-    values = rows.dropna(subset=metric).groupby([by, "fold"])[metric].mean()
-    folds = values.groupby(level=by)
+    folds = fold_means(rows, metric, by).groupby(by)[metric]
     mean, count = folds.mean(), folds.size()
     half = margin(count, folds.std(ddof=1), overlap(count))
     return pd.DataFrame({"mean": mean, "low": mean - half, "high": mean + half})

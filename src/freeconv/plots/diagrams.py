@@ -12,7 +12,6 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 
-from freeconv.layers.filter_distances import ring
 from freeconv.plots.style import letter_panels, panels
 from freeconv.study import outputs
 
@@ -117,10 +116,8 @@ def _level_title(augmentation: str, level: float) -> str:
 
 def _ring(ax: Axes, rows: int, columns: int, radius: int) -> None:
     row, column = rows // 2, columns // 2
-    looks = np.zeros((rows, columns))
-    for down, right in ring(radius):
-        if 0 <= row + down < rows and 0 <= column + right < columns:
-            looks[row + down, column + right] = 1
+    down, right = np.indices((rows, columns))
+    looks = (np.maximum(abs(down - row), abs(right - column)) == radius).astype(int)
     looks[row, column] = 2
     ax.pcolormesh(looks, cmap=_RING_COLOURS, vmin=0, vmax=2, edgecolors="0.6", linewidth=0.5)
     middle = {"ha": "center", "va": "center_baseline"}

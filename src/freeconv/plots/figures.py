@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 
 import matplotlib
@@ -13,13 +15,17 @@ from freeconv.plots.style import STYLE
 from freeconv.study import outputs
 
 
-def draw(name: str, frame: pd.DataFrame, dataset: str) -> Figure:
+def draw(
+    name: str, frame: pd.DataFrame, dataset: str, shown_levels: Mapping[str, float] | None = None
+) -> Figure:
     """Draws a figure.
 
     Args:
         name: The figure's name, see `outputs.FIGURES`.
         frame: The frame that figure is drawn from, see `outputs.Figure`.
         dataset: The data set shown.
+        shown_levels: Augmentation -> level, of figures of one level of each, such as
+            `perturbation_strength`; those in the middle of the study's where it is not said.
 
     Returns:
         The figure. A panel without data says so.
@@ -36,7 +42,7 @@ def draw(name: str, frame: pd.DataFrame, dataset: str) -> Figure:
         ... })
         >>> save(draw("translation_curves", history, "mnist"), "translation_curves.png")
     """
-    entry = outputs.figure(name)
+    entry = replace(outputs.figure(name), shown_levels=tuple((shown_levels or {}).items()))
     rows = frame[frame["dataset"] == dataset]
     if rows.empty:
         known = ", ".join(sorted(set(frame["dataset"]))) or "no row at all"

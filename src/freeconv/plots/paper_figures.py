@@ -1,6 +1,6 @@
 """The paper's figures, and those drawn in the same way.
 
-Every curve over epochs is the mean over folds; its band is the 95 % interval of
+Every curve is the mean over folds; its band is the 95 % interval of
 `summary.mean_over_folds`. Folds stop training at different epochs: beyond the shortest of them,
 mean and band are those of the folds still running, so a curve may step there; fewer than three have
 no band.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import matplotlib
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
@@ -22,11 +23,11 @@ from freeconv.analysis.summary import (
     IDENTITY,
     accuracies,
     levels_of,
-    mean_over_folds,
     variable_connections,
 )
 from freeconv.plots.style import (
     MODEL_LOOKS,
+    WIDTH,
     accuracy_axis,
     draw_curve,
     epoch_axis,
@@ -37,6 +38,7 @@ from freeconv.plots.style import (
     level_legend,
     level_looks,
     level_title,
+    model_looks,
     panels,
     say_if_empty,
 )
@@ -59,6 +61,9 @@ _VERDICT_FILLS = {
     "not comparable": "left",
 }
 
+# Of the axes of Fig. 5.
+_DISTANCES_OF_THE_PAPER = (0.05, 0.12)
+
 # Augmentation or perturbation -> what has happened to the images.
 _SUFFERED = {
     "translation": "translated",
@@ -78,14 +83,16 @@ _STRENGTH_AXES = {
 
 def translation_curves(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
     """Draws accuracies over epochs by level of translation (Figs. 3 and 4)."""
-    rows = _trained(levels_of(history, "translation"))
-    figure, axes = panels(3, 2, height=180, sharex=True, sharey="row")
+    rows = levels_of(history, "translation")
+    models = [model for model in MODEL_LOOKS if model in set(rows["model"])]
+    width = WIDTH if len(models) > 1 else WIDTH / 1.7
+    figure, axes = panels(3, len(models), 180, width, sharex=True, sharey="row")
     looks = level_looks(rows["level"])
     for row, (metric, title) in zip(axes, labels.METRIC_TITLES.items(), strict=True):
-        for ax, model in zip(row, ("fcn", "cnn"), strict=True):
+        for ax, model in zip(row, models, strict=True):
             level_curves(ax, rows[rows["model"] == model], metric, "level", looks)
         accuracy_axis(row[0], title)
-    letter_panels(axes.flat, ("FCN", "CNN"))
+    letter_panels(axes.flat, [labels.MODEL_TITLES[model] for model in models])
     epoch_axis(axes[-1])
     level_legend(figure, looks, level_title("translation"))
     return figure
@@ -99,7 +106,8 @@ def filter_distance(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
     figure, axes = panels(1, 2, height=75, sharex=True, sharey=True)
     looks = level_looks(rows["level"])
     for ax, metric in zip(axes.flat, ("distance_1", "distance_4"), strict=True):
-        level_curves(ax, rows, metric, "level", looks)
+        level_curves(ax, rows, metric, "level", looks, first_epoch=0)
+    _at_least(axes[0, 0], *_DISTANCES_OF_THE_PAPER)
     axes[0, 0].set_ylabel("Euclidean distance between filters")
     letter_panels(axes.flat, ("Radius 1", "Radius 4"))
     epoch_axis(axes[-1])
@@ -107,16 +115,52 @@ def filter_distance(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
     return figure
 
 
+def filter_similarity(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
+    """Draws how alike single filters are over epochs: in pairs of equal number, and matched.
+
+    Epoch 0, the untrained network, has random filters, with which all later ones compare.
+    """
+    augmentation = entry.needs.augmentation
+    rows = levels_of(history, augmentation)
+    rows = rows[rows["model"] == "fcn"]
+    measures = {
+        "similarity_1": "Cosine, radius 1",
+        "similarity_4": "Cosine, radius 4",
+        "matched_similarity_1": "Matched, radius 1",
+        "matched_similarity_4": "Matched, radius 4",
+        "unit_distance_1": "Unit filters, radius 1",
+        "norm_variation": "Norms of filters",
+    }
+    figure, axes = panels(3, 2, height=170, sharex=True)
+    looks = level_looks(rows["level"])
+    for ax, metric in zip(axes.flat, measures, strict=True):
+        level_curves(ax, rows, metric, "level", looks, first_epoch=0)
+        random = rows.loc[rows["epoch"] == 0, metric].mean()
+        if pd.notna(random):
+            ax.axhline(random, color="0.4", linewidth=0.8, linestyle=(0, (1, 1)), zorder=0)
+    for row in axes[:2]:
+        low, high = np.transpose([ax.get_ylim() for ax in row])
+        for ax in row:
+            ax.set_ylim(low.min(), high.max())
+        row[0].set_ylabel("Mean cosine of filters")
+    axes[2, 0].set_ylabel("Mean Euclidean distance")
+    axes[2, 1].set_ylabel("Standard deviation by mean")
+    letter_panels(axes.flat, measures.values())
+    epoch_axis(axes[-1])
+    level_legend(figure, looks, level_title(augmentation))
+    return figure
+
+
 def quadrant_swap(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
-    """Draws the accuracy on quadrant-swapped images over epochs (Fig. 6)."""
-    rows = _trained(history[(history["augmentation"] == "none") & (history["vcp"] == 0)])
+    """Draws the accuracy on quadrant-swapped images over epochs, a line a network (Fig. 6)."""
+    plain = (history["augmentation"] == "none") & (history["vcp"] == 0)
+    rows = history[plain & (history["epoch"] >= 1)]
     figure, axes = panels(1, 1, height=72, width=120)
     (ax,) = axes.flat
-    for model, look in MODEL_LOOKS.items():
-        curve = mean_over_folds(rows[rows["model"] == model], "val_quadrant_swap")
-        draw_curve(
-            ax, curve, labels.MODEL_TITLES[model], **look | epoch_marker(curve, look["marker"])
-        )
+    for model, look in model_looks(rows["model"]).items():
+        run = rows[rows["model"] == model]
+        look = look | epoch_marker(run, look["marker"])
+        draw_curve(ax, run, "val_quadrant_swap", labels.model_title(model), **look)
     say_if_empty(ax)
     accuracy_axis(ax, "Quadrant-swap accuracy")
     epoch_axis(axes[-1])
@@ -142,18 +186,21 @@ def augmentation_panels(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
 def _six_panels(
     rows: pd.DataFrame, key: str, augmentation: str, network: str, key_title: str
 ) -> Figure:
-    """Training, validation, and validation under each perturbation; one line per value of `key`."""
-    rows = _trained(rows)
+    """Training, validation, and validation under each perturbation; one line per value of `key`.
+
+    On one scale, so that what differs between panels is seen.
+    """
     titles = {
         "accuracy": f"Training, {_SUFFERED.get(augmentation, augmentation.replace('_', ' '))}",
         "val_accuracy": "Validation",
         **{f"val_{kind}": f"Validation, {words}" for kind, words in _SUFFERED.items()},
     }
-    figure, axes = panels(3, 2, height=180, sharex=True)
+    figure, axes = panels(3, 2, height=180, sharex=True, sharey=True)
     looks = level_looks(rows[key])
     for ax, metric in zip(axes.flat, titles, strict=True):
         level_curves(ax, rows, metric, key, looks)
-        accuracy_axis(ax, "Accuracy" if ax in axes[:, 0] else "")
+    for row in axes:
+        accuracy_axis(row[0], "Accuracy")
     letter_panels(axes.flat, titles.values())
     names = [network, *map(labels.dataset_title, set(rows["dataset"]))]
     figure.suptitle(", ".join(names), x=0.01, ha="left", size=9)
@@ -163,15 +210,15 @@ def _six_panels(
 
 
 def perturbation_strength(evaluation: pd.DataFrame, entry: outputs.Figure) -> Figure:
-    """Draws accuracies against the strength of each perturbation."""
-    folds = accuracies(evaluation[evaluation["vcp"] == 0], by=IDENTITY)
-    training = _training_conditions(folds)
-    figure, axes = panels(2, 4, height=105, sharex="col", sharey=True)
-    for row, model in zip(axes, ("fcn", "cnn"), strict=True):
-        of_model = folds[folds["model"] == model]
+    """Draws accuracies against the strength of each perturbation, a row a network."""
+    rows = accuracies(evaluation[evaluation["vcp"] == 0], by=IDENTITY)
+    training = _training_conditions(rows, dict(entry.shown_levels))
+    models = labels.ordered(rows["model"], MODEL_LOOKS)
+    figure, axes = panels(len(models), 4, 30 + 38 * len(models), sharex="col", sharey=True)
+    for row, model in zip(axes, models, strict=True):
         for ax, perturbation in zip(row, _STRENGTH_AXES, strict=True):
-            _strength_curves(ax, of_model, perturbation, training)
-        row[0].set_ylabel(f"{labels.MODEL_TITLES[model]} accuracy")
+            _strength_curves(ax, rows[rows["model"] == model], perturbation, training)
+        row[0].set_ylabel(f"{labels.model_title(model)} accuracy")
     for ax, (_, steps, label) in zip(axes[-1], _STRENGTH_AXES.values(), strict=True):
         ax.xaxis.set_major_locator(MaxNLocator(4, steps=steps))
         ax.set_xlabel(label)
@@ -249,52 +296,57 @@ def authors_curves(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
         rows = matched[matched["model"] == model]
         if rows.empty:
             say_if_empty(ax)
+            ax.set(xticks=[], yticks=[])
             continue
         z = rows.pivot(index="metric", columns="epoch", values="z").loc[rows["metric"].unique()]
-        ax.grid(visible=False)
-        sides = (z.columns.min() - 0.5, z.columns.max() + 0.5, len(z) - 0.5, -0.5)
-        image = ax.imshow(
-            z, cmap=colours, norm=scale, aspect="auto", extent=sides, interpolation="none"
-        )
-        ax.set_yticks(range(len(z)), [labels.MEASURE_TITLES[metric] for metric in z.index])
-        figure.colorbar(image, ax=ax, label="z")
+        z = z.rename(index=labels.MEASURE_TITLES)
+        seaborn.heatmap(z, ax=ax, cmap=colours, norm=scale, cbar_kws={"label": "z"})
+        ax.set(xlabel="", ylabel="")
+        ax.tick_params("both", length=0, labelrotation=0)
     letter_panels(axes.flat, (labels.MODEL_TITLES[model] for model in MODEL_LOOKS))
-    epoch_axis(axes[-1])
+    axes[-1, 0].set_xlabel("Epoch")
     return figure
 
 
-def _trained(history: pd.DataFrame) -> pd.DataFrame:
-    """Leaves out epoch 0, whose chance level would flatten every curve of accuracies."""
-    return history[history["epoch"] >= 1]
+def _at_least(ax: Axes, low: float, high: float) -> None:
+    """Makes a vertical axis span at least from `low` to `high`."""
+    bottom, top = ax.get_ylim()
+    ax.set_ylim(min(bottom, low), max(top, high))
 
 
-def _training_conditions(folds: pd.DataFrame) -> dict[tuple[str, float], str]:
-    """Without augmentation, and of each augmentation the level in the middle of its grid.
+def _training_conditions(
+    rows: pd.DataFrame, shown: dict[str, float]
+) -> dict[tuple[str, float], str]:
+    """Without augmentation, and one level of each: that chosen, or the one in the middle.
 
     All levels would be too many lines to read. Of an even number of levels above 0 the lower of the
     two in the middle is taken.
     """
     conditions = {}
     for augmentation in _TRAINING_LOOKS:
-        levels = sorted(set(folds.loc[folds["augmentation"] == augmentation, "level"]))
+        levels = sorted(set(rows.loc[rows["augmentation"] == augmentation, "level"]))
         if levels:
-            level = levels[(len(levels) - 1) // 2]
+            level = shown.get(augmentation, levels[(len(levels) - 1) // 2])
             title = labels.AUGMENTATION_TITLES.get(augmentation, "No augmentation")
             conditions[augmentation, level] = f"{title} {level:g}" if level else title
     return conditions
 
 
 def _strength_curves(
-    ax: Axes, folds: pd.DataFrame, perturbation: str, training: dict[tuple[str, float], str]
+    ax: Axes, rows: pd.DataFrame, perturbation: str, training: dict[tuple[str, float], str]
 ) -> None:
-    """Accuracy against the strength of one perturbation; clean images are its strength 0."""
+    """Accuracy against the strength of one perturbation; clean images are its strength 0.
+
+    Two points alone are not joined, as what lies between them is not known.
+    """
     unit, _, _ = _STRENGTH_AXES[perturbation]
-    perturbed = folds[(folds["perturbation"] == perturbation) & (folds["strength"] > 0)]
+    perturbed = rows[(rows["perturbation"] == perturbation) & (rows["strength"] > 0)]
     if not perturbed.empty:
-        rows = pd.concat([folds[folds["perturbation"] == "clean"], perturbed])
+        rows = pd.concat([rows[rows["perturbation"] == "clean"], perturbed])
         rows = rows.assign(strength=rows["strength"] * unit)
+        alone = {"linestyle": ""} if perturbed["strength"].nunique() == 1 else {}
         for (augmentation, level), title in training.items():
-            trained = (rows["augmentation"] == augmentation) & (rows["level"] == level)
-            curve = mean_over_folds(rows[trained], "accuracy", by="strength")
-            draw_curve(ax, curve, title, **_TRAINING_LOOKS[augmentation])
+            run = rows[(rows["augmentation"] == augmentation) & (rows["level"] == level)]
+            look = _TRAINING_LOOKS[augmentation] | alone
+            draw_curve(ax, run, "accuracy", title, by="strength", bars=True, **look)
     say_if_empty(ax)

@@ -11,12 +11,15 @@ from string import ascii_lowercase
 import matplotlib
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from freeconv.analysis.summary import mean_over_folds
+from freeconv.analysis.gates import untrained
+from freeconv.analysis.inference import FEWEST_FOLDS, margin, overlap
+from freeconv.analysis.summary import fold_means
 from freeconv.errors import InputError
 from freeconv.study import labels
 
@@ -131,6 +134,30 @@ MODEL_LOOKS = {
 }
 """Colour, line and marker of the paper's networks."""
 
+# The rest of the palette, for networks that are not the paper's.
+_VARIANT_LOOKS = (
+    {"color": "#009E73", "linestyle": (0, (1, 1)), "marker": "^"},
+    {"color": "#CC79A7", "linestyle": (0, (3, 1, 1, 1)), "marker": "D"},
+    {"color": "#E69F00", "linestyle": (0, (6, 1.5, 1, 1.5)), "marker": "v"},
+    {"color": "#56B4E9", "linestyle": "-", "marker": "P"},
+    {"color": "black", "linestyle": (0, (5, 1.5)), "marker": "X"},
+)
+
+
+def model_looks(models: Iterable[str]) -> dict[str, dict]:
+    """Returns how each network is drawn: the paper's as everywhere, variants by their names' order.
+
+    With more than five variants, looks repeat.
+    """
+    names = labels.ordered(models, MODEL_LOOKS)
+    variants = [name for name in names if name not in MODEL_LOOKS]
+    looks = {
+        name: _VARIANT_LOOKS[position % len(_VARIANT_LOOKS)]
+        for position, name in enumerate(variants)
+    }
+    return {name: (MODEL_LOOKS | looks)[name] for name in names}
+
+
 FEW_EPOCHS = 20
 """Up to this many epochs each has a marker."""
 
@@ -163,53 +190,93 @@ _DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)))
 
 
 def level_curves(
-    ax: Axes, rows: pd.DataFrame, metric: str, key: str, looks: dict[float, dict]
+    ax: Axes,
+    rows: pd.DataFrame,
+    metric: str,
+    key: str,
+    looks: dict[float, dict],
+    first_epoch: int = 1,
 ) -> None:
     """Draws a metric over epochs, one line per value of `key`; says so where there is none.
 
     Args:
         ax: The panel.
-        rows: Of a history.
+        rows: Of a history, epoch 0 included.
         metric: The column drawn.
         key: The column whose values have a line each.
         looks: Of all values in the figure, by `level_looks`.
+        first_epoch: Where curves begin. At chance, epoch 0 would flatten those of accuracies.
     """
-    for level, run in rows.groupby(key):
-        curve = mean_over_folds(run, metric)
-        if len(looks) > MOST_BANDS:
-            curve = curve.assign(low=np.nan, high=np.nan)
-        draw_curve(ax, curve, f"{level:g}", **looks[level] | epoch_marker(curve, "o"))
+    for level, run in rows[rows["epoch"] >= first_epoch].groupby(key):
+        look = looks[level] | epoch_marker(run, "o")
+        draw_curve(ax, run, metric, f"{level:g}", bands=len(looks) <= MOST_BANDS, **look)
+    _mark_untrained(ax, rows, metric, key, looks)
     say_if_empty(ax)
 
 
-def draw_curve(ax: Axes, curve: pd.DataFrame, label: str, bars: bool = False, **look) -> None:
-    """Draws a mean with its band, see `mean_over_folds`; nothing if it is empty.
+def draw_curve(
+    ax: Axes,
+    rows: pd.DataFrame,
+    metric: str,
+    label: str,
+    by: str = "epoch",
+    bands: bool = True,
+    bars: bool = False,
+    **look,
+) -> None:
+    """Draws the mean over folds, with its corrected 95 % interval; nothing if there is no value.
+
+    The interval is that of `summary.mean_over_folds`, which fewer than three folds do not have.
 
     Args:
         ax: The panel.
-        curve: By `mean_over_folds`.
+        rows: One row per run and value of `by`.
+        metric: The column drawn.
         label: Of the line.
-        bars: Whether to draw a bar at each point instead of a band: points are few, bands would
-            hide one another.
+        by: The column of the horizontal axis.
+        bands: Whether the interval is drawn.
+        bars: Whether it is drawn as a bar at each point instead of a band: points are few, bands
+            would hide one another.
         **look: Colour, line and marker.
     """
-    if curve.empty:
+    folds = fold_means(rows, metric, by)
+    if folds.empty:
         return
-    x, mean = curve.index.to_numpy(), curve["mean"].to_numpy()
-    ax.plot(x, mean, label=label, **look)
-    if curve["low"].isna().all():
-        return
-    if bars:
-        bar = {"color": look["color"], "alpha": 0.6, "linewidth": 0.7}
-        ax.vlines(x, curve["low"], curve["high"], **bar)
-    else:
-        band = {"color": look["color"], "alpha": 0.18, "linewidth": 0}
-        ax.fill_between(x, curve["low"], curve["high"], **band)
+    several = folds["fold"].nunique() >= FEWEST_FOLDS
+    seaborn.lineplot(
+        folds,
+        x=by,
+        y=metric,
+        ax=ax,
+        label=label,
+        legend=False,
+        errorbar=_interval_over_folds if bands and several else None,
+        err_style="bars" if bars else "band",
+        err_kws={"elinewidth": 0.7} if bars else {"linewidth": 0, "alpha": 0.18},
+        # Seaborn's own markers have white edges, which would hide thin lines.
+        **{"markeredgewidth": 0} | look,
+    )
+    ax.set(xlabel="", ylabel="")
 
 
-def epoch_marker(curve: pd.DataFrame, marker: str) -> dict[str, str]:
+def _interval_over_folds(values: pd.Series) -> tuple[float, float]:
+    """As `summary.mean_over_folds`, of one point."""
+    half = margin(len(values), values.std(ddof=1), overlap(len(values)))
+    return values.mean() - half, values.mean() + half
+
+
+def _mark_untrained(ax, rows, metric, key, looks):
+    """Puts a cross at the end of curves of networks that learned nothing (`gates.untrained`)."""
+    for level, run in rows[untrained(rows)].groupby(key):
+        curve = fold_means(run, metric).groupby("epoch")[metric].mean()
+        if len(curve):
+            look = {"marker": "x", "markersize": 5, "markeredgewidth": 1.2, "linestyle": ""}
+            ax.plot(curve.index[-1:], curve[-1:], **look, color=looks[level]["color"])
+
+
+def epoch_marker(rows: pd.DataFrame, marker: str) -> dict[str, str]:
     """Returns the marker of a curve over epochs: none where they are many."""
-    return {"marker": marker if len(curve) <= FEW_EPOCHS else ""}
+    return {"marker": marker if rows["epoch"].nunique() <= FEW_EPOCHS else ""}
 
 
 def epoch_axis(axes: Iterable[Axes]) -> None:
@@ -222,16 +289,28 @@ def epoch_axis(axes: Iterable[Axes]) -> None:
         ax.set_xlabel("Epoch")
 
 
+LEAST_SPAN = 0.1
+"""An axis of accuracies spans at least so much: one per cent is never to look dramatic."""
+
+
 def accuracy_axis(ax: Axes, label: str) -> None:
     """Labels an axis of accuracies; a band may reach beyond 0 or 1, the axis does not."""
     bottom, top = ax.get_ylim()
-    ax.set_ylim(max(bottom, -0.03), min(top, 1 + 0.04 * (1 - max(bottom, 0))))
+    bottom, top = max(bottom, -0.03), min(top, 1 + 0.04 * (1 - max(bottom, 0)))
+    if top - bottom < LEAST_SPAN:
+        top = min((bottom + top + LEAST_SPAN) / 2, 1.004)
+        bottom = top - LEAST_SPAN
+    ax.set_ylim(bottom, top)
     ax.set_ylabel(label)
 
 
 def level_legend(figure: Figure, looks: dict[float, dict], title: str) -> None:
-    """Adds a legend of all levels, as `level_looks` has them drawn."""
+    """Adds a legend of all levels, as `level_looks` has them drawn, and of the cross if any."""
     handles = [Line2D([], [], **look, label=f"{level:g}") for level, look in looks.items()]
+    crosses = [line for ax in figure.axes for line in ax.get_lines() if line.get_marker() == "x"]
+    if crosses:
+        look = {"marker": "x", "markersize": 5, "linestyle": "", "color": "0.3"}
+        handles.append(Line2D([], [], **look, label="learned\nnothing"))
     legend(figure, handles, title)
 
 

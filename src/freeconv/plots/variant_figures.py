@@ -11,9 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from freeconv.analysis.summary import best_epochs, levels_of, mean_over_folds, variable_connections
+from freeconv.analysis.summary import best_epochs, fold_means, levels_of, variable_connections
 from freeconv.plots.style import (
-    MODEL_LOOKS,
     accuracy_axis,
     draw_curve,
     epoch_axis,
@@ -23,21 +22,12 @@ from freeconv.plots.style import (
     level_legend,
     level_looks,
     level_title,
+    model_looks,
     panels,
     say_if_empty,
 )
 from freeconv.study import labels, outputs
 from freeconv.study.settings import UNAUGMENTED
-
-# The rest of the palette of `curves`, for networks that are not the paper's.
-_VARIANT_LOOKS = (
-    {"color": "#009E73", "linestyle": (0, (1, 1)), "marker": "^"},
-    {"color": "#CC79A7", "linestyle": (0, (3, 1, 1, 1)), "marker": "D"},
-    {"color": "#E69F00", "linestyle": (0, (6, 1.5, 1, 1.5)), "marker": "v"},
-    {"color": "#56B4E9", "linestyle": "-", "marker": "P"},
-    {"color": "black", "linestyle": (0, (5, 1.5)), "marker": "X"},
-)
-"""Looks of the variants in the order of their names; with more of them, looks repeat."""
 
 
 def sharing(records: pd.DataFrame, entry: outputs.Figure) -> Figure:
@@ -99,7 +89,8 @@ def distances(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
     looks = level_looks(rows["level"])
     for column, model in zip(axes.T, models, strict=True):
         for ax, radius in zip(column, (1, 4), strict=True):
-            level_curves(ax, rows[rows["model"] == model], f"distance_{radius}", "level", looks)
+            of_model = rows[rows["model"] == model]
+            level_curves(ax, of_model, f"distance_{radius}", "level", looks, first_epoch=0)
     for row, radius in zip(axes, (1, 4), strict=True):
         row[0].set_ylabel(f"Euclidean distance, radius {radius}")
     letter_panels(axes.flat, map(labels.model_title, models))
@@ -122,9 +113,9 @@ def _kernel_curves(
     ]
     for records, look in looks:
         for level, runs in records.groupby("level"):
-            curve = mean_over_folds(runs, metric, by="kernels")
-            curve = curve.set_axis(curve.index * 1.04 ** _place(level, level_styles))
-            draw_curve(ax, curve, f"{level:g}", bars=True, **level_styles[level] | look)
+            beside = runs.assign(kernels=runs["kernels"] * 1.04 ** _place(level, level_styles))
+            look_of_level = level_styles[level] | look
+            draw_curve(ax, beside, metric, f"{level:g}", by="kernels", bars=True, **look_of_level)
     say_if_empty(ax)
     counts = sorted(set(free["kernels"]))
     ax.set_xscale("log")
@@ -133,17 +124,26 @@ def _kernel_curves(
 
 
 def _side_by_side(rows: pd.DataFrame, by: str, metrics: dict[str, str], label: str) -> Figure:
-    """Panels of accuracies at the best epoch against a column, one line per network."""
-    best, looks = best_epochs(rows), _looks(rows["model"])
-    figure, axes = panels(1, len(metrics), height=75, sharex=True)
-    for ax, metric in zip(axes.flat, metrics, strict=True):
-        for model, look in looks.items():
-            curve = mean_over_folds(best[best["model"] == model], metric, by=by)
-            curve = curve.set_axis(curve.index + 0.012 * _place(model, looks))
-            draw_curve(ax, curve, labels.model_title(model), bars=True, **look)
-        say_if_empty(ax)
-        accuracy_axis(ax, "Accuracy" if ax is axes[0, 0] else "")
-        ax.set_xlabel(label)
+    """Accuracies at the best epoch against a column, one line per network, and their differences.
+
+    Differences are those of variants from the plain network, fold by fold: what folds have in
+    common is then not in their intervals.
+    """
+    best, looks = best_epochs(rows), model_looks(rows["model"])
+    figure, axes = panels(
+        2, len(metrics), height=125, sharex=True, sharey="row", height_ratios=(3, 2)
+    )
+    for (above, below), metric in zip(axes.T, metrics, strict=True):
+        for model in looks:
+            _curve_beside(above, best[best["model"] == model], metric, by, model, looks)
+        below.axhline(0, color="0.6", linewidth=0.6, zorder=0)
+        for model, plain in _plain_networks(looks).items():
+            differences = _paired_differences(best, metric, by, model, plain)
+            _curve_beside(below, differences, metric, by, model, looks)
+        say_if_empty(above)
+        below.set_xlabel(label)
+    accuracy_axis(axes[0, 0], "Accuracy")
+    axes[1, 0].set_ylabel("Difference from\nplain network")
     letter_panels(axes.flat, metrics.values())
     handles = [
         Line2D([], [], **look, label=labels.model_title(model)) for model, look in looks.items()
@@ -152,17 +152,29 @@ def _side_by_side(rows: pd.DataFrame, by: str, metrics: dict[str, str], label: s
     return figure
 
 
+def _curve_beside(ax, rows, metric, by, model, looks):
+    """A network's accuracies with their bars, beside those of the others."""
+    beside = rows.assign(**{by: rows[by] + 0.012 * _place(model, looks)})
+    draw_curve(ax, beside, metric, labels.model_title(model), by=by, bars=True, **looks[model])
+
+
+def _plain_networks(models) -> dict[str, str]:
+    """Variant -> the network of the paper that it is named after, or else the first one."""
+    first, *_ = models
+    plain = {model: model.split("_")[0] for model in models}
+    plain = {model: name if name in models else first for model, name in plain.items()}
+    return {model: name for model, name in plain.items() if name != model}
+
+
+def _paired_differences(best, metric, by, model, plain):
+    """The metric of a network minus that of another one, of the same fold and condition."""
+    sides = [
+        fold_means(best[best["model"] == name], metric, by).set_index([by, "fold"])[metric]
+        for name in (model, plain)
+    ]
+    return (sides[0] - sides[1]).dropna().reset_index()
+
+
 def _place(name, names) -> float:
     """Where something stands among others side by side, in steps from their middle."""
     return list(names).index(name) - (len(names) - 1) / 2
-
-
-def _looks(models: pd.Series) -> dict[str, dict]:
-    """How each network is drawn: the paper's as everywhere."""
-    names = labels.ordered(models, labels.MODEL_TITLES)
-    variants = [name for name in names if name not in MODEL_LOOKS]
-    looks = {
-        name: _VARIANT_LOOKS[position % len(_VARIANT_LOOKS)]
-        for position, name in enumerate(variants)
-    }
-    return {name: (MODEL_LOOKS | looks)[name] for name in names}

@@ -57,6 +57,14 @@ def check_consistency(config: Mapping[str, Any], extension: Any) -> None:
             f"repeats: {config['repeats']} runs of a fold would be the same one, since "
             "seed_policy is zero; set seed_policy to per_run, or repeats to 1"
         )
+    for kind, level in config["shown_levels"].items():
+        levels = config["augmentations"].get(kind, [])
+        if level not in levels:
+            known = f"one of its levels {', '.join(map(str, levels))}" if levels else "no such key"
+            raise InputError(
+                f"shown_levels.{kind}: {level} is not trained with; expected {known}, of "
+                f"augmentations.{kind}"
+            )
     variants = config["variants"] or {}
     _check_variants(config["models"], variants)
     if config["vcp"] and "fcn" not in _kinds(config):

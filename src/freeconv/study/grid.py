@@ -61,6 +61,7 @@ class Study:
         protocol: choices between paper and published code.
         validation: perturbation -> strength, measured after every epoch.
         evaluation: perturbation -> strengths, for the best epoch's model.
+        shown_levels: augmentation -> level, in figures that show one of each.
         extension: the study's own augmentations and networks, or None.
     """
 
@@ -83,6 +84,7 @@ class Study:
     protocol: Protocol
     validation: dict[str, float]
     evaluation: dict[str, tuple[float, ...]]
+    shown_levels: dict[str, float]
     extension: extensions.Extension | None
 
     @classmethod
@@ -115,6 +117,7 @@ class Study:
             protocol=protocol,
             validation={kind: as_level(level) for kind, level in config["validation"].items()},
             evaluation=_levels(config["evaluation"]),
+            shown_levels={kind: as_level(v) for kind, v in config["shown_levels"].items()},
             extension=extension,
         )
 

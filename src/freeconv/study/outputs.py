@@ -78,6 +78,8 @@ class Figure:
         paper: What the paper calls it; empty where the paper has no such figure.
         frame: Name of the data frame it is drawn from, see `freeconv.analysis.frames`.
         needs: What a study must contain for it.
+        shown_levels: Of figures of one level of each augmentation: (augmentation, level) pairs
+            chosen by a study; levels in the middle where it chose none.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Figure:
     paper: str
     frame: str
     needs: Needs
+    shown_levels: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -207,6 +210,17 @@ FIGURES = (
         paper="Fig. B.7 (MNIST)",
         frame="history",
         needs=Needs(model="fcn", augmentation="noise"),
+    ),
+    *(
+        Figure(
+            name=f"filter_similarity_{augmentation}",
+            function="paper_figures.filter_similarity",
+            title=f"Similarity of single filters over epochs, by level of {augmentation}",
+            paper="",
+            frame="history",
+            needs=Needs(model="fcn", augmentation=augmentation),
+        )
+        for augmentation in ("translation", "rotation", "noise")
     ),
     Figure(
         name="quadrant_swap",

@@ -67,6 +67,13 @@ def frame_of_figure(wildcards):
     return files_of_frame(outputs.figure(wildcards.figure).frame, [wildcards.dataset])
 
 
+def levels_of_figure(wildcards):
+    """The levels that a figure of one level of each augmentation shows, as an argument."""
+    shown = json.dumps(STUDY.shown_levels)
+    single = outputs.figure(wildcards.figure).name == "perturbation_strength"
+    return f"--levels {shlex.quote(shown)}" if single else ""
+
+
 def category_of_table(wildcards):
     """Where a report lists a table."""
     frame = outputs.table(wildcards.table).frame
