@@ -200,7 +200,7 @@ def test_captions_of_findings_explain_every_verdict(name, verdicts):
         ("translation", "leftwards"),
         ("rotation", "clockwise"),
         ("noise", "under normal noise whose"),
-        ("edge_noise", "at its edge"),
+        ("edge_noise", "on its border"),
     ],
 )
 def test_captions_of_examples_say_what_is_done(kind, words):
