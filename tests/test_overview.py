@@ -117,6 +117,16 @@ def test_departures_from_the_published_runs(mnist):
     assert departures in overview(mnist).text
 
 
+def test_what_the_choice_of_the_best_epoch_favours():
+    runs = of_run("cnn", val_accuracy=(0.8, 0.8))
+    assert "best epochs are chosen" not in overview(records(runs)).text
+    halves = runs.assign(val_even=0.7, val_odd=0.9, loss=1.0, val_loss=1.0)
+    text = overview(records(halves)).text
+    assert "MNIST: best epochs are chosen on the very images" in text
+    assert "accuracy is 0.8000 on average over 3 runs" in text
+    assert "it is 0.8000, for no run more than 0.0000 lower" in text
+
+
 def test_one_set_of_versions(mnist):
     page = overview(mnist)
     assert "All runs were trained under the same versions." in page.text

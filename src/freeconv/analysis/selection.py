@@ -1,0 +1,34 @@
+"""What it favours a network to choose its best epoch on the images that it is then reported on."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from freeconv.analysis.summary import IDENTITY, best_epochs
+from freeconv.results.best_epoch import finite_epochs
+
+
+def unbiased_accuracies(history: pd.DataFrame) -> pd.DataFrame:
+    """Sets the accuracy of every run's best epoch beside one that its choice does not favour.
+
+    The best epoch is chosen on one half of the validation fold, every other image, and reported on
+    the other half; then the other way round.
+
+    Args:
+        history: One row per epoch, see `schemas.HISTORY_SCHEMA`.
+
+    Returns:
+        One row per run whose halves were measured, with its identity (`summary.IDENTITY`);
+        `favoured`, the validation accuracy of its best epoch (`summary.best_epochs`); and
+        `unbiased`, the mean over both ways. Of equally good epochs the earliest is taken.
+    """
+    run, halves = list(IDENTITY), ("val_even", "val_odd")
+    measured = history.dropna(subset=list(halves))
+    trained = finite_epochs(measured).sort_values("epoch", kind="stable")
+    ways = []
+    for chosen_on, reported_on in (halves, halves[::-1]):
+        ranked = trained.sort_values(chosen_on, ascending=False, kind="stable")
+        ways.append(ranked.groupby(run)[reported_on].first())
+    unbiased = ((ways[0] + ways[1]) / 2).rename("unbiased")
+    favoured = best_epochs(measured).set_index(run)["val_accuracy"].rename("favoured")
+    return pd.concat([favoured, unbiased], axis=1, join="inner").reset_index()
