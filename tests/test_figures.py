@@ -458,7 +458,7 @@ def test_missing_perturbation_is_said():
 
 def test_missing_distance_is_said():
     frame = history().assign(distance_4=np.nan)  # as where no position has a ring of radius 4
-    assert texts(draw("filter_distance_noise", frame, "digits")) == ["not in this study"]
+    assert texts(draw("filter_distance_noise", frame, "digits")) == ["not measured"]
 
 
 @pytest.mark.parametrize("name", [f.name for f in outputs.FIGURES if f.frame == "history"])

@@ -27,6 +27,7 @@ from freeconv.analysis.summary import (
 )
 from freeconv.plots.style import (
     MODEL_LOOKS,
+    MOST_BANDS,
     WIDTH,
     accuracy_axis,
     draw_curve,
@@ -157,10 +158,12 @@ def quadrant_swap(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
     rows = history[plain & (history["epoch"] >= 1)]
     figure, axes = panels(1, 1, height=72, width=120)
     (ax,) = axes.flat
-    for model, look in model_looks(rows["model"]).items():
-        run = rows[rows["model"] == model]
+    looks = model_looks(rows["model"])
+    for model, look in looks.items():
+        run, title = rows[rows["model"] == model], labels.model_title(model)
         look = look | epoch_marker(run, look["marker"])
-        draw_curve(ax, run, "val_quadrant_swap", labels.model_title(model), **look)
+        bands = len(looks) <= MOST_BANDS
+        draw_curve(ax, run, "val_quadrant_swap", title, bands=bands, **look)
     say_if_empty(ax)
     accuracy_axis(ax, "Quadrant-swap accuracy")
     epoch_axis(axes[-1])
@@ -300,6 +303,7 @@ def authors_curves(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
             continue
         z = rows.pivot(index="metric", columns="epoch", values="z").loc[rows["metric"].unique()]
         z = z.rename(index=labels.MEASURE_TITLES)
+        ax.grid(visible=False)
         seaborn.heatmap(z, ax=ax, cmap=colours, norm=scale, cbar_kws={"label": "z"})
         ax.set(xlabel="", ylabel="")
         ax.tick_params("both", length=0, labelrotation=0)

@@ -211,7 +211,7 @@ def level_curves(
         look = looks[level] | epoch_marker(run, "o")
         draw_curve(ax, run, metric, f"{level:g}", bands=len(looks) <= MOST_BANDS, **look)
     _mark_untrained(ax, rows, metric, key, looks)
-    say_if_empty(ax)
+    say_if_empty(ax, "not in this study" if rows.empty else "not measured")
 
 
 def draw_curve(
