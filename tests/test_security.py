@@ -83,6 +83,7 @@ def test_the_search_for_dangers_finds_them(code):
 # `shlex` has quoted already.
 QUOTED = {
     *("params.settings", "params.extension", "params.content", "params.addresses"),
+    "params.levels",
     *("params.format", "params.files", "params.trained"),
     *("threads", "resources.device", "resources.gpu_share"),
 }

@@ -38,7 +38,7 @@ def test_one_process_has_all_tests_of_the_smoke_study(request, smoke):
 
 def test_every_run_has_its_records(results):
     folders = sorted(
-        str(p.parent.parent.relative_to(results / "runs/digits"))
+        str(p.parents[2].relative_to(results / "runs/digits"))
         for p in results.glob("runs/**/history.parquet")
     )
     assert folders == RUNS

@@ -66,8 +66,9 @@ def filter_similarity(
 
     Example:
         >>> from scipy.optimize import linear_sum_assignment
-        >>> filter_similarity(np.ones((169, 9, 32)), (13, 13), 4, linear_sum_assignment)
-        FilterSimilarity(cosine=1.0, distance=0.0, matched_cosine=1.0, matched_distance=0.0)
+        >>> alike = filter_similarity(np.ones((169, 9, 32)), (13, 13), 4, linear_sum_assignment)
+        >>> round(alike.cosine, 6), round(alike.matched_distance, 6)
+        (1.0, 0.0)
     """
     filters = np.swapaxes(as_grid(kernel, grid), 2, 3)
     if radius != int(radius) or radius < 1:
