@@ -157,8 +157,7 @@ def _fit_parts(criterion, history):
 
 
 def _background(history: pd.DataFrame, settings: pd.DataFrame) -> dict:
-    runs = ["model", "augmentation", "level", "vcp", "fold", "repeat"]
-    epochs = history.groupby(runs)["epoch"].max()
+    epochs = history.groupby(list(IDENTITY))["epoch"].max()
     return {
         "fewest_epochs": epochs.min(),
         "most_epochs": epochs.max(),

@@ -155,22 +155,25 @@ def _cosine_change(history, measure, augmentation, lowest, highest):
 
 def _filters_at_both_ends(history, measure, augmentation, lowest, highest):
     """A measure of the filters at the first and at the last epoch, by level and radius."""
-    runs = _runs(history, "fcn", augmentation, lowest, highest).sort_values("epoch")
+    runs = _runs(history, "fcn", augmentation, lowest, highest)
     names = {f"{measure}_{radius}": f"radius {radius}" for radius in (1, 4)}
-    epochs = runs.groupby(["fold", "repeat", "level"])[list(names)]
-    ends = []
-    for end in (epochs.first(), epochs.last()):
-        parts = end.groupby(level=["fold", "level"]).mean().unstack("level")
+    ends = [end.unstack("level") for end in _both_ends(runs, list(names))]
+    for parts in ends:
         parts.columns = [f"level {level:g}, {names[metric]}" for metric, level in parts.columns]
-        ends.append(parts)
     return ends
+
+
+def _both_ends(runs, metrics):
+    """Metrics at the first and at the last epoch, by fold and level; repeats are averaged."""
+    epochs = runs.sort_values("epoch").groupby(["fold", "repeat", "level"])[metrics]
+    ends = epochs.first(), epochs.last()
+    return [end.groupby(level=["fold", "level"]).mean() for end in ends]
 
 
 def _farther_minus_nearer(history):
     """The difference at the last epoch, of every level of translation."""
-    runs = levels_of(history[history["model"] == "fcn"], "translation").sort_values("epoch")
-    last = runs.groupby(["fold", "repeat", "level"])[["distance_1", "distance_4"]].last()
-    last = last.groupby(level=["fold", "level"]).mean()
+    runs = levels_of(history[history["model"] == "fcn"], "translation")
+    _, last = _both_ends(runs, ["distance_1", "distance_4"])
     return _by_level((last["distance_4"] - last["distance_1"]).unstack("level"))
 
 

@@ -59,12 +59,19 @@ def untrained(history: pd.DataFrame) -> pd.Series:
     Returns:
         Boolean, by the index of the history.
     """
+    run = list(IDENTITY)
     start = history[history["epoch"] == 0].groupby("dataset")["val_accuracy"].mean()
-    end = plateaus(history).groupby(list(IDENTITY))["val_accuracy"].mean().rename("end")
-    joined = history[list(IDENTITY)].join(end, on=list(IDENTITY))
-    learned = joined["end"] >= joined["dataset"].map(start) + MARGIN
-    known = joined["end"].notna() & joined["dataset"].isin(start.index)
-    return known & ~learned & (joined["vcp"] <= MOST_MASKED)
+    end = plateaus(history).groupby(run)["val_accuracy"].mean().dropna()
+    end = end[end.index.get_level_values("dataset").isin(start.index)]
+    failed = end.index[~_have_learned(end, start.to_dict())]
+    return pd.Series(pd.MultiIndex.from_frame(history[run]).isin(failed), index=history.index)
+
+
+def _have_learned(ends: pd.Series, chance: dict[str, float]) -> pd.Series:
+    """Says of accuracies on plateaus, by `IDENTITY`, whether they are above chance, or need not."""
+    by_chance = ends.index.get_level_values("dataset").map(chance).astype(float)
+    learned = ends >= by_chance + MARGIN
+    return learned | (ends.index.get_level_values("vcp") > MOST_MASKED)
 
 
 def states_of_runs(
@@ -94,8 +101,5 @@ def states_of_runs(
     since_best = ends["epoch"].max() - best_epochs(history).set_index(run)["epoch"]
     over = since_best >= settings.set_index(run)["patience"].reindex(since_best.index)
 
-    datasets = end.index.get_level_values("dataset")
-    learned = end >= datasets.map(chance) + MARGIN
-    learned |= end.index.get_level_values("vcp") > MOST_MASKED
-    states = pd.Series("settled", index=end.index)
-    return states.mask(~(flat | over), "too short").mask(~learned, "not trained")
+    states = pd.Series("settled", index=end.index).mask(~(flat | over), "too short")
+    return states.mask(~_have_learned(end, chance), "not trained")

@@ -22,13 +22,9 @@ def unbiased_accuracies(history: pd.DataFrame) -> pd.DataFrame:
         `favoured`, the validation accuracy of its best epoch (`summary.best_epochs`); and
         `unbiased`, the mean over both ways. Of equally good epochs the earliest is taken.
     """
-    run, halves = list(IDENTITY), ("val_even", "val_odd")
-    measured = history.dropna(subset=list(halves))
-    trained = finite_epochs(measured).sort_values("epoch", kind="stable")
-    ways = []
-    for chosen_on, reported_on in (halves, halves[::-1]):
-        ranked = trained.sort_values(chosen_on, ascending=False, kind="stable")
-        ways.append(ranked.groupby(run)[reported_on].first())
-    unbiased = ((ways[0] + ways[1]) / 2).rename("unbiased")
-    favoured = best_epochs(measured).set_index(run)["val_accuracy"].rename("favoured")
-    return pd.concat([favoured, unbiased], axis=1, join="inner").reset_index()
+    run, halves = list(IDENTITY), ["val_even", "val_odd"]
+    trained = finite_epochs(history.dropna(subset=halves))
+    best = {by: best_epochs(trained, by).set_index(run) for by in ("val_accuracy", *halves)}
+    unbiased = (best["val_even"]["val_odd"] + best["val_odd"]["val_even"]) / 2
+    favoured = best["val_accuracy"]["val_accuracy"]
+    return pd.DataFrame({"favoured": favoured, "unbiased": unbiased}).reset_index()

@@ -72,14 +72,15 @@ def summarise(history: pd.DataFrame) -> pd.DataFrame:
     return summary[[*RUN, "statistic", *METRICS, "folds", "rows"]]
 
 
-def best_epochs(history: pd.DataFrame) -> pd.DataFrame:
+def best_epochs(history: pd.DataFrame, by: str = "val_accuracy") -> pd.DataFrame:
     """Returns of each run and fold the row of its best epoch, which is `best_epoch.best_epoch`.
 
     Args:
         history: One row per epoch.
+        by: The metric that the best epoch has the highest of; another one gives another epoch.
     """
     # Of equals the earliest stays first; the untrained network comes after all of them.
-    ranked = finite_epochs(history).sort_values("val_accuracy", ascending=False, kind="stable")
+    ranked = finite_epochs(history).sort_values(by, ascending=False, kind="stable")
     return _first_of_each_run(pd.concat([ranked, history[history["epoch"] == 0]]))
 
 

@@ -18,8 +18,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from freeconv.analysis.gates import untrained
-from freeconv.analysis.inference import FEWEST_FOLDS, margin, overlap
-from freeconv.analysis.summary import fold_means
+from freeconv.analysis.inference import FEWEST_FOLDS, interval
+from freeconv.analysis.summary import fold_means, mean_over_folds
 from freeconv.errors import InputError
 from freeconv.study import labels
 
@@ -250,7 +250,8 @@ def draw_curve(
         ax=ax,
         label=label,
         legend=False,
-        errorbar=_interval_over_folds if bands and several else None,
+        # Of as many folds as ran, as in `summary.mean_over_folds`.
+        errorbar=(lambda values: interval(values, len(values))) if bands and several else None,
         err_style="bars" if bars else "band",
         err_kws={"elinewidth": 0.7} if bars else {"linewidth": 0, "alpha": 0.18},
         # Seaborn's own markers have white edges, which would hide thin lines.
@@ -259,19 +260,14 @@ def draw_curve(
     ax.set(xlabel="", ylabel="")
 
 
-def _interval_over_folds(values: pd.Series) -> tuple[float, float]:
-    """As `summary.mean_over_folds`, of one point."""
-    half = margin(len(values), values.std(ddof=1), overlap(len(values)))
-    return values.mean() - half, values.mean() + half
+_CROSS = {"marker": "x", "markersize": 5, "linestyle": ""}
 
 
 def _mark_untrained(ax, rows, metric, key, looks):
     """Puts a cross at the end of curves of networks that learned nothing (`gates.untrained`)."""
     for level, run in rows[untrained(rows)].groupby(key):
-        curve = fold_means(run, metric).groupby("epoch")[metric].mean()
-        if len(curve):
-            look = {"marker": "x", "markersize": 5, "markeredgewidth": 1.2, "linestyle": ""}
-            ax.plot(curve.index[-1:], curve[-1:], **look, color=looks[level]["color"])
+        end = mean_over_folds(run, metric)["mean"].tail(1)
+        ax.plot(end.index, end, **_CROSS, markeredgewidth=1.2, color=looks[level]["color"])
 
 
 def epoch_marker(rows: pd.DataFrame, marker: str) -> dict[str, str]:
@@ -309,8 +305,7 @@ def level_legend(figure: Figure, looks: dict[float, dict], title: str) -> None:
     handles = [Line2D([], [], **look, label=f"{level:g}") for level, look in looks.items()]
     crosses = [line for ax in figure.axes for line in ax.get_lines() if line.get_marker() == "x"]
     if crosses:
-        look = {"marker": "x", "markersize": 5, "linestyle": "", "color": "0.3"}
-        handles.append(Line2D([], [], **look, label="learned\nnothing"))
+        handles.append(Line2D([], [], **_CROSS, color="0.3", label="learned\nnothing"))
     legend(figure, handles, title)
 
 
