@@ -53,26 +53,19 @@ def filter_distances(kernel: np.ndarray, grid: Sequence[int], radius: int) -> Fi
         FilterDistance(euclidean=0.0, cosine=0.0)
     """
     vectors = _normalised(as_grid(kernel, grid))
-    if radius != int(radius) or radius < 1:
-        raise ValueError(f"`radius` must be a positive integer. Received: radius={radius!r}.")
-    height, width = vectors.shape[:2]
-    rows, columns = height - 2 * radius, width - 2 * radius
-    if rows < 1 or columns < 1 or not np.isfinite(vectors).all():
+    pairs = ring_pairs(vectors.shape[:2], radius)
+    if not pairs or not np.isfinite(vectors).all():
         return FilterDistance(np.nan, np.nan)
     lengths = _length(vectors)
     # A zero vector then has cosine 0 with every other.
     directions = vectors / np.where(lengths > 0, lengths, 1.0)[..., None]
 
     euclidean, cosine = [], []
-    centre = np.s_[radius : radius + rows, radius : radius + columns]
-    for down, right in ring(radius):
-        there = np.s_[
-            radius + down : radius + down + rows, radius + right : radius + right + columns
-        ]
-        euclidean.append(_length(vectors[centre] - vectors[there]).mean())
+    for here, there in pairs:
+        euclidean.append(_length(vectors[here] - vectors[there]).mean())
         # Half the squared distance of unit vectors is 1 - cos, without the cancellation.
-        half_square = np.square(directions[centre] - directions[there]).sum(axis=-1) / 2
-        missing = (lengths[centre] == 0) | (lengths[there] == 0)
+        half_square = np.square(directions[here] - directions[there]).sum(axis=-1) / 2
+        missing = (lengths[here] == 0) | (lengths[there] == 0)
         cosine.append(np.where(missing, 1.0, half_square).mean())
     return FilterDistance(float(np.mean(euclidean)), float(np.mean(cosine)))
 
@@ -89,6 +82,35 @@ def ring(radius: int) -> list[tuple[int, int]]:
     """
     span = range(-radius, radius + 1)
     return [(down, right) for down in span for right in span if radius in (abs(down), abs(right))]
+
+
+def ring_pairs(grid: Sequence[int], radius: int) -> list[tuple[tuple[slice, slice], ...]]:
+    """Returns the pairs of positions that `filter_distances` compares, as slices of the grid.
+
+    Args:
+        grid: `(out_h, out_w)`, rows and columns of positions.
+        radius: Chebyshev distance of the positions compared, a positive integer.
+
+    Returns:
+        For every offset of `ring(radius)`, the positions at least `radius` from the border, and
+        those at that offset from them; none where no position is `radius` from the border.
+
+    Raises:
+        ValueError: If `radius` is not positive.
+    """
+    if radius != int(radius) or radius < 1:
+        raise ValueError(f"`radius` must be a positive integer. Received: radius={radius!r}.")
+    if min(grid) <= 2 * radius:
+        return []
+    height, width = grid
+
+    def at(down, right):
+        return (
+            slice(radius + down, height - radius + down),
+            slice(radius + right, width - radius + right),
+        )
+
+    return [(at(0, 0), at(*offset)) for offset in ring(radius)]
 
 
 def as_grid(kernel: np.ndarray, grid: Sequence[int]) -> np.ndarray:

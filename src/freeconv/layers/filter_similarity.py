@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from freeconv.layers.filter_distances import as_grid, ring
+from freeconv.layers.filter_distances import as_grid, ring_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,21 +71,16 @@ def filter_similarity(
         (1.0, 0.0)
     """
     filters = np.swapaxes(as_grid(kernel, grid), 2, 3)
-    if radius != int(radius) or radius < 1:
-        raise ValueError(f"`radius` must be a positive integer. Received: radius={radius!r}.")
-    rows, columns = (size - 2 * radius for size in filters.shape[:2])
-    if rows < 1 or columns < 1 or not np.isfinite(filters).all():
+    pairs = ring_pairs(grid, radius)
+    if not pairs or not np.isfinite(filters).all():
         return FilterSimilarity(*[np.nan] * 4)
     norms = _norms(filters)
     directions = filters / np.where(norms > 0, norms, 1.0)[..., None]
 
     own, matched = [], []
-    centre = directions[radius : radius + rows, radius : radius + columns]
-    for down, right in ring(radius):
-        there = directions[
-            radius + down : radius + down + rows, radius + right : radius + right + columns
-        ]
-        cosines = (centre @ np.swapaxes(there, 2, 3)).reshape(-1, *centre.shape[2:3] * 2)
+    for here, there in pairs:
+        cosines = directions[here] @ np.swapaxes(directions[there], 2, 3)
+        cosines = cosines.reshape(-1, *cosines.shape[2:])
         own.append(np.diagonal(cosines, axis1=1, axis2=2))
         matched.append([table[assign(-table)] for table in cosines])
     return FilterSimilarity(*_means(own), *_means(matched))
