@@ -19,7 +19,9 @@ def add_figure(parser):
         "--frame", type=Path, required=True, help="records that it is drawn from (.parquet)"
     )
     parser.add_argument(
-        "--levels", type=json.loads, help="augmentation -> level shown, where one is (JSON)"
+        "--choices",
+        type=json.loads,
+        help='a study\'s choices (JSON): {"shown_levels": {"noise": 0.3}, "network_titles": {...}}',
     )
     _add_output(parser)
 
@@ -30,7 +32,7 @@ def figure(arguments):
 
     schema = SCHEMAS[outputs.figure(arguments.figure).frame]
     frame = read_parquet(arguments.frame, schema)
-    drawn = draw(arguments.figure, frame, arguments.dataset, arguments.levels)
+    drawn = draw(arguments.figure, frame, arguments.dataset, arguments.choices)
     _save(drawn, arguments.output)
 
 

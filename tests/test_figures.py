@@ -290,8 +290,8 @@ def test_networks_side_by_side_at_their_best_epochs(name, key, points, trained, 
     assert [text.get_text() for text in legend.get_texts()] == list(named)
     for ax, metric in zip(figure.axes[:3], metrics, strict=True):
         for line in ax.get_lines():
-            halved = 2 if line.get_label() == "FCN other" else 1
-            model = "cnn" if line.get_label() == "CNN" else "fcn"
+            halved = 2 if line.get_label() == "fcn_other" else 1
+            model = "cnn" if line.get_label() == "cnn" else "fcn"
             np.testing.assert_allclose(line.get_xdata(), points, atol=0.0121)  # side by side
             for point, value in zip(points, line.get_ydata(), strict=True):
                 runs = select(frame, model=model, **{key: point})
@@ -305,7 +305,11 @@ def test_networks_side_by_side_at_their_best_epochs(name, key, points, trained, 
 def test_distances_of_networks_side_by_side():
     frame = history(levels={"none": [0.0], "translation": [0.9]})
     other = frame[frame["model"] == "fcn"].assign(model="fcn_other", distance_1=0.1, distance_4=0.2)
-    figure = draw("glorot_fans_distance", pd.concat([frame, other]), "digits")
+    both = pd.concat([frame, other])
+    titles = {"fcn": "FCN, published scale"}
+    figure = draw("glorot_fans_distance", both, "digits", {"network_titles": titles})
+    assert figure.axes[0].get_title(loc="left") == "(a) FCN, published scale"
+    figure = draw("glorot_fans_distance", both, "digits")
     assert [ax.get_title(loc="left") for ax in figure.axes[:2]] == ["(a) FCN", "(b) FCN other"]
     for ax, value in zip(figure.axes[1::2], (0.1, 0.2), strict=True):
         for line in ax.get_lines():
@@ -382,7 +386,8 @@ def test_variants_have_lines_and_rows_of_their_own():
 
 def test_levels_shown_may_be_chosen():
     frame = evaluation()
-    figure = draw("perturbation_strength", frame, "digits", {"translation": 0.9, "noise": 0.4})
+    choices = {"shown_levels": {"translation": 0.9, "noise": 0.4}}
+    figure = draw("perturbation_strength", frame, "digits", choices)
     chosen = ["No augmentation", "Translation 0.9", "Rotation 0.5", "Noise 0.4"]
     assert list(colours(figure.axes[0])) == chosen
 
@@ -446,7 +451,7 @@ def test_differences_are_paired_by_folds():
     other["val_accuracy"] -= 0.05
     figure = draw("edge_noise_kinds", pd.concat([frame, other]), "digits")
     below = figure.axes[4]
-    (line,) = [line for line in below.get_lines() if line.get_label() == "FCN other"]
+    (line,) = [line for line in below.get_lines() if line.get_label() == "fcn_other"]
     np.testing.assert_allclose(line.get_ydata(), [-0.05, -0.05])
     assert figure.axes[3].get_ylabel() == "Difference from\nplain network"
 
@@ -459,6 +464,8 @@ def test_missing_perturbation_is_said():
 def test_missing_distance_is_said():
     frame = history().assign(distance_4=np.nan)  # as where no position has a ring of radius 4
     assert texts(draw("filter_distance_noise", frame, "digits")) == ["not measured"]
+    frame.loc[frame["level"] > 0, "val_accuracy"] = 0.1  # learned nothing: no cross at no curve
+    assert texts(draw("filter_distance_noise", frame, "digits")) == ["not measured"]
 
 
 @pytest.mark.parametrize("name", [f.name for f in outputs.FIGURES if f.frame == "history"])
@@ -469,7 +476,9 @@ def test_one_fold_one_level_one_epoch(name, tmp_path):
     for ax in figure.axes:
         assert len(ax.collections) == 0  # no band, no bars
         lines = [line for line in ax.get_lines() if not line.get_label().startswith("_")]
-        assert all(line.get_marker() == "o" for line in lines if line.get_label() != "CNN")
+        assert all(
+            line.get_marker() == "o" for line in lines if line.get_label() not in ("CNN", "cnn")
+        )
         if ax.get_xlabel() == "Epoch":
             assert all(tick == int(tick) for tick in ax.get_xticks())
 

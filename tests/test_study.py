@@ -157,6 +157,17 @@ def test_what_the_networks_of_a_study_differ_in(config, varied):
     assert not any(map(Study.from_config(config).varies, choices))
 
 
+def test_networks_are_called_by_what_sets_them_apart(varied):
+    assert Study.from_config(varied).network_titles() == {
+        "cnn": "CNN",
+        "fcn": "FCN, weights masked, noise on the border",
+        "tiles": "Tiles",
+        "inputs": "FCN, inputs masked, noise as in the code",
+    }
+    del varied["models"][3], varied["variants"]["inputs"]
+    assert Study.from_config(varied).network_titles()["fcn"] == "FCN"
+
+
 @pytest.mark.parametrize(("text", "degree"), [("1", 1), ("12", 12), ("all", "all")])
 def test_degrees_of_sharing_as_settings_hold_them(text, degree):
     assert sharing_of(text) == degree

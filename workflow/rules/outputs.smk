@@ -64,10 +64,10 @@ rule figure:
     conda:
         "../../envs/analysis.yaml"
     params:
-        levels=levels_of_figure,
+        choices=choices_of_figure,
     shell:
         'python "$FREECONV/scripts/draw.py" figure --figure {wildcards.figure:q} '
-        "--dataset {wildcards.dataset:q} --frame {input:q} {params.levels} --output {output:q} 2> {log:q}"
+        "--dataset {wildcards.dataset:q} --frame {input:q} --choices {params.choices:q} --output {output:q} 2> {log:q}"
 
 
 rule filter_picture:

@@ -16,7 +16,10 @@ from freeconv.study import outputs
 
 
 def draw(
-    name: str, frame: pd.DataFrame, dataset: str, shown_levels: Mapping[str, float] | None = None
+    name: str,
+    frame: pd.DataFrame,
+    dataset: str,
+    choices: Mapping[str, Mapping] | None = None,
 ) -> Figure:
     """Draws a figure.
 
@@ -24,8 +27,9 @@ def draw(
         name: The figure's name, see `outputs.FIGURES`.
         frame: The frame that figure is drawn from, see `outputs.Figure`.
         dataset: The data set shown.
-        shown_levels: Augmentation -> level, of figures of one level of each, such as
-            `perturbation_strength`; those in the middle of the study's where it is not said.
+        choices: Those of a study, see `outputs.choices_of`: `shown_levels`, augmentation -> level,
+            of figures of one level of each (by default those in the middle of the study's), and
+            `network_titles`, model -> title (by default from its name).
 
     Returns:
         The figure. A panel without data says so.
@@ -43,7 +47,8 @@ def draw(
         ... })
         >>> save(draw("translation_curves", history, "mnist"), "translation_curves.png")
     """
-    entry = replace(outputs.figure(name), shown_levels=tuple((shown_levels or {}).items()))
+    chosen = {key: tuple(value.items()) for key, value in (choices or {}).items()}
+    entry = replace(outputs.figure(name), **chosen)
     rows = frame[frame["dataset"] == dataset]
     if rows.empty:
         known = ", ".join(sorted(set(frame["dataset"]))) or "no row at all"

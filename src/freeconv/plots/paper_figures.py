@@ -55,11 +55,11 @@ _TRAINING_LOOKS = {
 }
 
 # Verdict -> how the marker of a compared number is filled.
-_VERDICT_FILLS = {
-    "agrees": "full",
-    "inconclusive": "bottom",
-    "differs": "none",
-    "not comparable": "left",
+_VERDICT_LOOKS = {
+    "agrees": {"fillstyle": "full"},
+    "inconclusive": {"fillstyle": "bottom"},
+    "differs": {"fillstyle": "none"},
+    "not comparable": {"fillstyle": "full", "alpha": 0.4, "markeredgewidth": 0},
 }
 
 # Of the axes of Fig. 5.
@@ -160,7 +160,7 @@ def quadrant_swap(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
     (ax,) = axes.flat
     looks = model_looks(rows["model"])
     for model, look in looks.items():
-        run, title = rows[rows["model"] == model], labels.model_title(model)
+        run, title = rows[rows["model"] == model], entry.network_title(model)
         look = look | epoch_marker(run, look["marker"])
         bands = len(looks) <= MOST_BANDS
         draw_curve(ax, run, "val_quadrant_swap", title, bands=bands, **look)
@@ -221,7 +221,8 @@ def perturbation_strength(evaluation: pd.DataFrame, entry: outputs.Figure) -> Fi
     for row, model in zip(axes, models, strict=True):
         for ax, perturbation in zip(row, _STRENGTH_AXES, strict=True):
             _strength_curves(ax, rows[rows["model"] == model], perturbation, training)
-        row[0].set_ylabel(f"{labels.model_title(model)} accuracy")
+        title = entry.network_title(model).replace(", ", "\n")
+        row[0].set_ylabel(f"{title}\naccuracy" if "\n" in title else f"{title} accuracy")
     for ax, (_, steps, label) in zip(axes[-1], _STRENGTH_AXES.values(), strict=True):
         ax.xaxis.set_major_locator(MaxNLocator(4, steps=steps))
         ax.set_xlabel(label)
@@ -241,7 +242,8 @@ def published_numbers(comparison: pd.DataFrame, entry: outputs.Figure) -> Figure
     axes[0, 0].set_ylabel("Ours")
     axes[1, 0].set_ylabel("Ours minus published")
     letter_panels(axes.flat, (title.split()[0] for title in labels.METRIC_TITLES.values()))
-    grey = {"color": "0.3", "marker": "D", "linestyle": "", "markerfacecoloralt": "white"}
+    grey = {"color": "0.3", "marker": "D", "markersize": 5, "markeredgewidth": 0.8}
+    grey |= {"linestyle": "", "markerfacecoloralt": "white"}
     legend(
         figure,
         [
@@ -250,8 +252,8 @@ def published_numbers(comparison: pd.DataFrame, entry: outputs.Figure) -> Figure
                 for model, title in labels.MODEL_TITLES.items()
             ),
             *(
-                Line2D([], [], **grey, fillstyle=fill, label=verdict)
-                for verdict, fill in _VERDICT_FILLS.items()
+                Line2D([], [], **grey | look, label=verdict)
+                for verdict, look in _VERDICT_LOOKS.items()
             ),
         ],
         below=True,
@@ -264,7 +266,7 @@ def _ours_and_published(against: Axes, difference: Axes, rows: pd.DataFrame) -> 
     rows = rows[(rows["folds"] > 0) & ~rows["repeated"]]
     for (model, verdict), numbers in rows.groupby(["model", "verdict"]):
         look = MODEL_LOOKS[model] | {"linestyle": "", "markeredgewidth": 0.8}
-        look |= {"fillstyle": _VERDICT_FILLS[verdict], "markerfacecoloralt": "white"}
+        look |= {"markerfacecoloralt": "white"} | _VERDICT_LOOKS[verdict]
         against.plot(numbers["published"], numbers["ours"], **look)
         difference.plot(numbers["published"], numbers["difference"], **look)
     for ax in (against, difference):

@@ -123,7 +123,7 @@ def letter_panels(axes: Iterable[Axes], titles: Iterable[str]) -> None:
 
 def say_if_empty(ax: Axes, words: str = "not in this study") -> None:
     """Says in a panel without lines why it has none."""
-    if not ax.get_lines():
+    if not any(np.isfinite(line.get_ydata()).any() for line in ax.get_lines()):
         ax.text(0.5, 0.5, words, transform=ax.transAxes, ha="center", color="0.4")
 
 
@@ -267,6 +267,8 @@ def _mark_untrained(ax, rows, metric, key, looks):
     """Puts a cross at the end of curves of networks that learned nothing (`gates.untrained`)."""
     for level, run in rows[untrained(rows)].groupby(key):
         end = mean_over_folds(run, metric)["mean"].tail(1)
+        if end.isna().all():
+            continue
         ax.plot(end.index, end, **_CROSS, markeredgewidth=1.2, color=looks[level]["color"])
 
 

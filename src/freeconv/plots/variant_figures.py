@@ -65,7 +65,7 @@ def by_level(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
         f"val_{augmentation}": f"Validation, {title}",
     }
     rows = levels_of(history, augmentation)
-    return _side_by_side(rows, "level", metrics, f"Level of {title} in training")
+    return _side_by_side(rows, "level", metrics, f"Level of {title} in training", entry)
 
 
 def by_vcp(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
@@ -76,7 +76,7 @@ def by_vcp(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
         "val_translation": "Validation, translated",
     }
     label = "Share of masked connections"
-    return _side_by_side(variable_connections(history), "vcp", metrics, label)
+    return _side_by_side(variable_connections(history), "vcp", metrics, label, entry)
 
 
 def distances(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
@@ -93,7 +93,7 @@ def distances(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
             level_curves(ax, of_model, f"distance_{radius}", "level", looks, first_epoch=0)
     for row, radius in zip(axes, (1, 4), strict=True):
         row[0].set_ylabel(f"Euclidean distance, radius {radius}")
-    letter_panels(axes.flat, map(labels.model_title, models))
+    letter_panels(axes.flat, map(entry.network_title, models))
     epoch_axis(axes[-1])
     level_legend(figure, looks, level_title(augmentation))
     return figure
@@ -123,7 +123,9 @@ def _kernel_curves(
     ax.minorticks_off()
 
 
-def _side_by_side(rows: pd.DataFrame, by: str, metrics: dict[str, str], label: str) -> Figure:
+def _side_by_side(
+    rows: pd.DataFrame, by: str, metrics: dict[str, str], label: str, entry: outputs.Figure
+) -> Figure:
     """Accuracies at the best epoch against a column, one line per network, and their differences.
 
     Differences are those of variants from the plain network, fold by fold: what folds have in
@@ -146,7 +148,7 @@ def _side_by_side(rows: pd.DataFrame, by: str, metrics: dict[str, str], label: s
     axes[1, 0].set_ylabel("Difference from\nplain network")
     letter_panels(axes.flat, metrics.values())
     handles = [
-        Line2D([], [], **look, label=labels.model_title(model)) for model, look in looks.items()
+        Line2D([], [], **look, label=entry.network_title(model)) for model, look in looks.items()
     ]
     legend(figure, handles)
     return figure
@@ -155,7 +157,7 @@ def _side_by_side(rows: pd.DataFrame, by: str, metrics: dict[str, str], label: s
 def _curve_beside(ax, rows, metric, by, model, looks):
     """A network's accuracies with their bars, beside those of the others."""
     beside = rows.assign(**{by: rows[by] + 0.012 * _place(model, looks)})
-    draw_curve(ax, beside, metric, labels.model_title(model), by=by, bars=True, **looks[model])
+    draw_curve(ax, beside, metric, model, by=by, bars=True, **looks[model])
 
 
 def _plain_networks(models) -> dict[str, str]:

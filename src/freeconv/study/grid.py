@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from freeconv.errors import InputError
-from freeconv.study import extensions
+from freeconv.study import extensions, labels
 from freeconv.study.consistency import check_consistency, choices_of
 from freeconv.study.settings import (
     UNAUGMENTED,
@@ -156,6 +156,28 @@ class Study:
     def varies(self, choice: str) -> bool:
         """Whether the models differ in a choice: a key of `protocol`, or `sharing`."""
         return len({variant.choices[choice] for variant in self.models.values()}) > 1
+
+    def network_titles(self) -> dict[str, str]:
+        """Model -> its title, with what sets it off from others of its kind and degree of sharing.
+
+        Example:
+            `{"fcn": "FCN, weights masked", "fcn_inputs": "FCN, inputs masked"}`
+        """
+        titles = {}
+        for name, variant in self.models.items():
+            alike = [
+                other.choices
+                for other in self.models.values()
+                if (other.kind, other.sharing) == (variant.kind, variant.sharing)
+            ]
+            words = [
+                meanings[variant.choices[choice]]
+                for choice, meanings in labels.CHOICE_TITLES.items()
+                if len({choices[choice] for choices in alike}) > 1
+            ]
+            kind = labels.model_title(variant.kind if words and variant.sharing == "1" else name)
+            titles[name] = ", ".join([kind, *words])
+        return titles
 
     def seed_of(self, run: Run) -> int:
         """The seed of a run, 0 to 2^31 - 1.

@@ -18,6 +18,13 @@ AUGMENTATION_TITLES = {
 }
 """Titles of the training augmentations and of the perturbations of the validation fold."""
 
+CHOICE_TITLES = {
+    "glorot_fans": {"kernel_shape": "published scale", "per_location": "a convolution's scale"},
+    "vcp": {"kernel": "weights masked", "input": "inputs masked"},
+    "edge_noise": {"text": "noise on the border", "code": "noise as in the code"},
+}
+"""Choices of a protocol that networks of a study may differ in -> what each means, in a legend."""
+
 MEASURE_TITLES = {
     "loss": "Training loss",
     "accuracy": "Training accuracy",

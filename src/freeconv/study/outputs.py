@@ -15,7 +15,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from freeconv.errors import InputError
-from freeconv.study.labels import AUGMENTATION_TITLES, MODEL_TITLES, STATISTICS, augmentation_title
+from freeconv.study.labels import (
+    AUGMENTATION_TITLES,
+    MODEL_TITLES,
+    STATISTICS,
+    augmentation_title,
+    model_title,
+)
 
 if TYPE_CHECKING:
     from freeconv.study.grid import Study
@@ -78,8 +84,10 @@ class Figure:
         paper: What the paper calls it; empty where the paper has no such figure.
         frame: Name of the data frame it is drawn from, see `freeconv.analysis.frames`.
         needs: What a study must contain for it.
-        shown_levels: Of figures of one level of each augmentation: (augmentation, level) pairs
-            chosen by a study; levels in the middle where it chose none.
+        one_level: Whether it shows one level of each augmentation.
+        shown_levels: These levels, (augmentation, level) pairs, as chosen by a study; levels in
+            the middle where it chose none.
+        network_titles: (model, title) pairs of a study's networks.
     """
 
     name: str
@@ -88,7 +96,13 @@ class Figure:
     paper: str
     frame: str
     needs: Needs
+    one_level: bool = False
     shown_levels: tuple[tuple[str, float], ...] = ()
+    network_titles: tuple[tuple[str, str], ...] = ()
+
+    def network_title(self, model: str) -> str:
+        """The title of a network: the study's, or else that which its name has."""
+        return dict(self.network_titles).get(model) or model_title(model)
 
 
 @dataclass(frozen=True)
@@ -250,6 +264,7 @@ FIGURES = (
         paper="",
         frame="evaluation",
         needs=Needs(perturbations=True),
+        one_level=True,
     ),
     Figure(
         name="published_numbers",
@@ -420,6 +435,12 @@ def figures_of(study: Study, dataset: str) -> list[str]:
         )
     own = [entry for name in own_augmentations(study) for entry in own_figures(name)]
     return [entry.name for entry in (*FIGURES, *own) if entry.needs.met_by(study, dataset)]
+
+
+def choices_of(study: Study, entry: Figure) -> dict[str, dict]:
+    """Returns what a study says of how a figure is drawn: `shown_levels`, `network_titles`."""
+    choices = {"network_titles": study.network_titles()}
+    return choices | {"shown_levels": study.shown_levels} if entry.one_level else choices
 
 
 def tables_of(study: Study) -> list[str]:

@@ -84,7 +84,10 @@ def perturbed_images(image: np.ndarray, rotation_centre: str = "middle") -> dict
 
 
 def example_records(dataset: str, images: Mapping[Any, np.ndarray]) -> pd.DataFrame:
-    """Turns images into a data frame, clipped and rounded to what a screen can show.
+    """Turns images into a data frame, rounded to what a screen can show.
+
+    Noise takes pixels below 0 and above 1, which a screen does not have. Such an image is shown
+    from its least value, black, to its largest, white; any other as it is.
 
     Args:
         dataset: Name of the data set.
@@ -98,8 +101,14 @@ def example_records(dataset: str, images: Mapping[Any, np.ndarray]) -> pd.DataFr
             dataset,
             *key,
             *image.shape,
-            np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8).tobytes(),
+            np.rint(255 * _within_range(image)).astype(np.uint8).tobytes(),
         )
         for key, image in images.items()
     ]
     return pd.DataFrame(rows, columns=EXAMPLES_SCHEMA.names)
+
+
+def _within_range(image):
+    """Pixels from 0 to 1, whatever range they had."""
+    low, high = min(image.min(), 0.0), max(image.max(), 1.0)
+    return (image - low) / (high - low)

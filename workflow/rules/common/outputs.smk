@@ -67,11 +67,9 @@ def frame_of_figure(wildcards):
     return files_of_frame(outputs.figure(wildcards.figure).frame, [wildcards.dataset])
 
 
-def levels_of_figure(wildcards):
-    """The levels that a figure of one level of each augmentation shows, as an argument."""
-    shown = json.dumps(STUDY.shown_levels)
-    single = outputs.figure(wildcards.figure).name == "perturbation_strength"
-    return f"--levels {shlex.quote(shown)}" if single else ""
+def choices_of_figure(wildcards):
+    """What the study says of how a figure is drawn, as JSON."""
+    return json.dumps(outputs.choices_of(STUDY, outputs.figure(wildcards.figure)))
 
 
 def category_of_table(wildcards):
