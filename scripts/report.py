@@ -1,5 +1,6 @@
-"""Write the tables of a study as CSV, Markdown, LaTeX and HTML, and its overview."""
+"""Write the tables of a study as CSV, Markdown, LaTeX and HTML, and its pages."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -53,10 +54,32 @@ def overview(arguments):
     _write(arguments.output, render_overview(background, Records(**frames)))
 
 
+def add_explorer(parser):
+    parser.add_argument("--study", required=True, help="name of the study")
+    parser.add_argument("--history", type=Path, required=True, help="history of the study")
+    parser.add_argument(
+        "--titles", type=json.loads, default={}, help="model -> title (JSON; default: their names)"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="page to write (.html)")
+
+
+def explorer(arguments):
+    """Write the page on which the curves of a study are chosen and compared."""
+    from freeconv.report.explorer import render_explorer
+
+    history = read_parquet(arguments.history, SCHEMAS["history"])
+    _write(arguments.output, render_explorer(arguments.study, history, arguments.titles))
+
+
 def _write(path, text):
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    run_commands(__doc__, table=(add_table, table), overview=(add_overview, overview))
+    run_commands(
+        __doc__,
+        table=(add_table, table),
+        overview=(add_overview, overview),
+        explorer=(add_explorer, explorer),
+    )

@@ -26,7 +26,7 @@ class Page(HTMLParser):
         attributes = dict(attributes)
         self.tags.add(tag)
         self.links += [(tag, attributes[a]) for a in ("src", "href") if a in attributes]
-        if tag not in ("meta", "link", "br", "img"):
+        if tag not in ("meta", "link", "br", "img", "input"):
             self.open.append(tag)
         if tag == "table":
             self.rows = self.tables.setdefault(attributes.get("id", len(self.tables)), [])

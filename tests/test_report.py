@@ -3,11 +3,10 @@
 import base64
 import json
 import re
-import shutil
 
 import pytest
+from browsers import assert_no_errors, new_browser
 from reading import Page
-from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -21,6 +20,7 @@ CATEGORIES = {
     "3. Comparison with the paper": "tables/comparison.html",
     "4. Tables": "tables/",
     "5. Figures": "figures/",
+    "6. Explorer": "explore.html",
 }
 
 
@@ -45,7 +45,7 @@ def embedded(report):
 @pytest.fixture
 def expected(study):
     """Every page and image that the report must hold."""
-    names = ["overview.html"]
+    names = ["overview.html", "explore.html"]
     names += [f"tables/{table}.html" for table in tables_of(study)]
     names += [f"figures/digits/{figure}.png" for figure in figures_of(study, "digits")]
     return {f"results/smoke/{name}" for name in names}
@@ -86,6 +86,7 @@ def test_the_rule_graph_has_every_rule(embedded):
     nodes = next(d for d in embedded["rulegraph"]["data"] if d["name"] == "node-data")
     assert {node["rule"] for node in nodes["values"]} == {
         *("prepare", "folds", "train_run", "evaluate_run", "aggregate", "overview", "all"),
+        "explorer",
         *("networks", "examples", "table", "figure", "compare", "conclude"),
     }
 
@@ -98,12 +99,14 @@ def test_the_first_page_names_the_study(embedded):
 
 
 def test_own_pages_load_nothing_and_run_no_script(embedded, expected):
+    """But for the explorer, whose scripts stand in it."""
     pages = [r for r in embedded["results"].values() if r["mime_type"] == "text/html"]
     assert len(pages) == sum(path.endswith(".html") for path in expected) > 1
     for result in pages:
         page = Page(content(result).decode())
         assert all(value.startswith("data:") for _, value in page.links)
-        assert not {"script", "iframe", "object"} & page.tags
+        assert not {"iframe", "object"} & page.tags
+        assert ("script" in page.tags) == page.text.startswith("Explorer")
 
 
 def test_tables_hold_their_numbers_to_download(embedded, results):
@@ -139,29 +142,7 @@ def test_an_unfinished_study_has_no_report(root, snakemake, tmp_path):
 @pytest.fixture(scope="module")
 def browser(report, tmp_path_factory):
     """A browser that has opened the report."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    chromium = next(filter(None, map(shutil.which, names)), None)
-    driver = shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("needs chromium and chromedriver on the PATH")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in (
-        "headless",
-        "no-sandbox",
-        "disable-gpu",
-        "disable-quic",
-        "disable-dev-shm-usage",
-        "disable-background-networking",
-        "disable-component-update",
-        "disable-sync",
-        "no-first-run",
-        "window-size=1400,900",
-        f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
-    ):
-        options.add_argument(f"--{argument}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    browser = new_browser(tmp_path_factory.mktemp("chromium"))
     try:
         browser.get(report.as_uri())
         yield browser
@@ -255,14 +236,6 @@ def rows_of(browser, view, patiently):
     return rows_of_
 
 
-def assert_no_errors(browser):
-    """No script has failed, and nothing was asked of the network."""
-    severe = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
-    assert severe == []
-    names = "return performance.getEntriesByType('resource').map(entry => entry.name)"
-    assert all(name.startswith(("data:", "blob:")) for name in browser.execute_script(names))
-
-
 def test_the_first_page_in_a_browser(browser, click, patiently):
     browser.switch_to.default_content()
     browser.refresh()
@@ -284,6 +257,13 @@ def test_the_overview_in_a_browser(browser, open_list, rows_of):
     rows = rows_of(0, "#verdicts tbody tr")
     assert [row.find_element(By.TAG_NAME, "th").text for row in rows] == [*STATEMENTS.values()]
     assert all(row.find_element(By.CLASS_NAME, "verdict").is_displayed() for row in rows)
+    assert_no_errors(browser)
+
+
+def test_the_explorer_in_a_browser(browser, open_list, rows_of):
+    assert open_list("6. Explorer") == 1
+    assert rows_of(0, "#plot svg .mark-line > path")
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#runs tbody tr")) == 4
     assert_no_errors(browser)
 
 

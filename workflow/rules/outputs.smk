@@ -1,4 +1,4 @@
-# Tables, figures and the overview of a study, for whatever the study covers.
+# Tables, figures and the pages of a study, for whatever the study covers.
 
 
 rule tables:
@@ -112,6 +112,27 @@ rule overview:
         "--settings {input.settings:q} --provenance {input.provenance:q} "
         "--comparison {input.comparison:q} --conclusions {input.conclusions:q} "
         "--output {output:q} 2> {log:q}"
+
+
+rule explorer:
+    input:
+        "results/{study}/history.parquet",
+    output:
+        report(
+            "results/{study}/explore.html",
+            caption="../report/explorer.rst",
+            category="6. Explorer",
+            labels={"result": "Curves by data set, metric and network"},
+        ),
+    log:
+        "logs/{study}/explorer.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        titles=json.dumps(STUDY.network_titles()),
+    shell:
+        'python "$FREECONV/scripts/report.py" explorer --study {wildcards.study:q} --history {input:q} '
+        "--titles {params.titles:q} --output {output:q} 2> {log:q}"
 
 
 onsuccess:

@@ -143,6 +143,7 @@ def where_to_look():
     places = {
         results
         / "overview.html": "the paper's conclusions, and where the numbers come from",
+        results / "explore.html": "curves to choose, compare and download",
         results / "figures": "curves, filter distances, perturbations (PNG, SVG)",
         results
         / "tables": "the paper's tables; comparison and conclusions (CSV, Markdown, LaTeX, HTML)",
