@@ -41,6 +41,20 @@ def add_overview(parser):
     add_settings(parser, Background, "--background")
     for name in Records.__dataclass_fields__:
         parser.add_argument(f"--{name}", type=Path, required=True, help=f"{name} of the study")
+    parser.add_argument(
+        "--picture",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("DATASET", "CONCLUSION", "FILE"),
+        help="figure (.png) shown beside a conclusion, by its number; repeatable",
+    )
+    parser.add_argument(
+        "--links",
+        type=json.loads,
+        default={},
+        help="heading -> title -> address of what lies beside the page (JSON)",
+    )
     parser.add_argument("--output", type=Path, required=True, help="page to write (.html)")
 
 
@@ -51,7 +65,12 @@ def overview(arguments):
         for name in Records.__dataclass_fields__
     }
     background = read_settings(Background, arguments.background)
-    _write(arguments.output, render_overview(background, Records(**frames)))
+    pictures = {
+        (dataset, int(number)): Path(path).read_bytes()
+        for dataset, number, path in arguments.picture
+    }
+    page = render_overview(background, Records(**frames), pictures, arguments.links)
+    _write(arguments.output, page)
 
 
 def add_explorer(parser):

@@ -28,10 +28,12 @@ DISTANCES = {f"filter_distance_{kind}" for kind in ("translation", "rotation", "
 EXAMPLES = {f"{kind}_examples" for kind in FULL["augmentations"]}
 SIX_PANELS = {f"six_panels_{m}_{kind}" for m in ("cnn", "fcn") for kind in FULL["augmentations"]}
 DISTANCES |= {name.replace("distance", "similarity") for name in DISTANCES}
+SIDE_BY_SIDE = {f"{kind}_levels" for kind in FULL["augmentations"]}
 FCN_ALONE = DISTANCES | {"vcp_curves", "free_convolution", "filter_rings"}
 ALL_FIGURES = (
     {"translation_curves", "quadrant_swap", "perturbation_strength", "quadrant_swap_example"}
     | EXAMPLES
+    | SIDE_BY_SIDE
     | SIX_PANELS
     | FCN_ALONE
     | {"published_numbers", "authors_curves"}
@@ -49,12 +51,16 @@ def study(varied=(), **changes):
         ({"vcp": None}, {"vcp_curves"}),
         (
             {"models": ("cnn",), "vcp": None},
-            FCN_ALONE | {name for name in SIX_PANELS if "fcn" in name},
+            FCN_ALONE | SIDE_BY_SIDE | {name for name in SIX_PANELS if "fcn" in name},
         ),
         (
             {"augmentations": {"rotation": (0.0,)}},
             {"translation_curves"}
-            | {name for name in EXAMPLES | SIX_PANELS | DISTANCES if "rotation" not in name},
+            | {
+                name
+                for name in EXAMPLES | SIX_PANELS | SIDE_BY_SIDE | DISTANCES
+                if "rotation" not in name
+            },
         ),
         (
             {"augmentations": dict.fromkeys(FULL["augmentations"], (0.3,))},

@@ -1,10 +1,13 @@
 """The overview of made-up studies: what it counts, what it warns of, and what it leaves out."""
 
+import base64
 import dataclasses
 
+import numpy as np
 import pandas as pd
 import pytest
 from reading import Page
+from scipy import stats
 from test_conclusions import CHANCE, settings
 from test_conclusions import run as of_run
 
@@ -56,7 +59,7 @@ def overview(of, **changes):
 def test_a_page_needs_nothing_else(mnist):
     page = overview(mnist)
     assert page.links == [("link", "data:,")]
-    assert "script" not in page.tags
+    assert "img" not in page.tags
     assert page.text.startswith("Overview of the study try Overview of the study try 7 networks")
 
 
@@ -82,6 +85,33 @@ def test_every_conclusion_and_criterion_has_its_verdict(mnist):
     (swap,) = (row for text, row in criteria.items() if "quadrant-swap accuracy" in text)
     assert swap[2:4] == ["—", "—"]
     assert swap[7] == "not covered"
+
+
+def test_it_begins_with_what_was_found(mnist):
+    """A sentence a conclusion, which the criterion decides that has its verdict."""
+    pictures = {("mnist", 1): b"first", ("mnist", 4): b"fourth", ("digits", 2): b"of another"}
+    html = render_overview(BACKGROUND, mnist, pictures)
+    text = Page(html).text
+    found = text[text.index("What was found") : text.index("The verdicts, and every criterion")]
+    starts = [found.index(f"{number}. {words}") for number, words in STATEMENTS.items()]
+    assert starts == sorted(starts)
+    values = (0.1, 0.2, 0.3)
+    half = stats.t.ppf(0.975, df=2) * np.std(values, ddof=1) * np.sqrt(1 / 3 + 1 / 4)
+    assert "undecided MNIST FCN, no augmentation: training minus validation accuracy" in found
+    mean = np.mean(values)
+    spread = f"({mean - half:+.3f} to {mean + half:+.3f})"
+    assert f"{mean:+.3f} {spread} on 3 folds; the paper has it above 0." in found
+    assert "quadrant-swap accuracy, CNN minus FCN: no run of this study tells." in found
+    sources = [value for tag, value in Page(html).links if tag == "img"]
+    expected = [base64.b64encode(pictures["mnist", n]).decode() for n in (1, 4)]
+    assert sources == [f"data:image/png;base64,{picture}" for picture in expected]
+
+
+def test_what_lies_beside_the_page_is_linked(mnist):
+    links = {"Figures": {"Fig. <5>": "figures/a.png", "Fig. 6": "figures/b.png"}}
+    page = Page(render_overview(BACKGROUND, mnist, links=links))
+    assert [value for tag, value in page.links if tag == "a"] == ["figures/a.png", "figures/b.png"]
+    assert "Figures (2) Fig. <5>Fig. 6" in page.text
 
 
 def test_numbers_are_counted_by_the_papers_tables(mnist):

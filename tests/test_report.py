@@ -3,6 +3,8 @@
 import base64
 import json
 import re
+from pathlib import Path
+from urllib.parse import unquote, urlparse
 
 import pytest
 from browsers import assert_no_errors, new_browser
@@ -98,15 +100,20 @@ def test_the_first_page_names_the_study(embedded):
     assert "translation, edge noise and with masked connections; seed 7" in text
 
 
-def test_own_pages_load_nothing_and_run_no_script(embedded, expected):
-    """But for the explorer, whose scripts stand in it."""
+def test_own_pages_load_nothing(embedded, expected):
+    """But for the explorer and the overview, whose scripts stand in them."""
     pages = [r for r in embedded["results"].values() if r["mime_type"] == "text/html"]
     assert len(pages) == sum(path.endswith(".html") for path in expected) > 1
     for result in pages:
         page = Page(content(result).decode())
-        assert all(value.startswith("data:") for _, value in page.links)
+        # The overview also links to what lies beside it, where it does (see below).
+        assert all(
+            value.startswith("data:")
+            for tag, value in page.links
+            if tag != "a" or not (page.text.startswith("Overview"))
+        )
         assert not {"iframe", "object"} & page.tags
-        assert ("script" in page.tags) == page.text.startswith("Explorer")
+        assert ("script" in page.tags) == page.text.startswith(("Explorer", "Overview"))
 
 
 def test_tables_hold_their_numbers_to_download(embedded, results):
@@ -258,6 +265,32 @@ def test_the_overview_in_a_browser(browser, open_list, rows_of):
     assert [row.find_element(By.TAG_NAME, "th").text for row in rows] == [*STATEMENTS.values()]
     assert all(row.find_element(By.CLASS_NAME, "verdict").is_displayed() for row in rows)
     assert_no_errors(browser)
+
+
+def test_the_overview_links_to_what_lies_beside_it_alone(browser, open_list, rows_of, results):
+    """Within the report nothing does."""
+    open_list("1. Overview")
+    (beside,) = rows_of(0, "#beside")
+    assert not beside.is_displayed()
+    pictures = browser.find_elements(By.CSS_SELECTOR, ".finding img")
+    assert len(pictures) == len(STATEMENTS)
+    browser.switch_to.default_content()
+    browser.execute_script("window.open('about:blank')")
+    report, page = browser.window_handles
+    browser.switch_to.window(page)
+    try:
+        browser.get((results / "overview.html").as_uri())
+        addresses = [
+            link.get_attribute("href")
+            for link in browser.find_elements(By.CSS_SELECTOR, "#beside a")
+        ]
+        assert browser.find_element(By.ID, "beside").is_displayed()
+        files = [Path(unquote(urlparse(address).path)) for address in addresses]
+        assert len(files) > 20
+        assert [file.name for file in files if not file.exists()] == ["report.html"]
+    finally:
+        browser.close()
+        browser.switch_to.window(report)
 
 
 def test_the_explorer_in_a_browser(browser, open_list, rows_of):

@@ -94,6 +94,7 @@ rule overview:
         provenance="results/{study}/provenance.parquet",
         comparison="results/{study}/comparison.parquet",
         conclusions="results/{study}/conclusions.parquet",
+        pictures=[file for _, _, file in overview_pictures()],
     output:
         report(
             "results/{study}/overview.html",
@@ -107,11 +108,13 @@ rule overview:
         "../../envs/analysis.yaml"
     params:
         settings=overview_settings(),
+        pictures=picture_arguments(),
+        links=overview_links(),
     shell:
         'python "$FREECONV/scripts/report.py" overview --background {params.settings:q} --history {input.history:q} '
         "--settings {input.settings:q} --provenance {input.provenance:q} "
         "--comparison {input.comparison:q} --conclusions {input.conclusions:q} "
-        "--output {output:q} 2> {log:q}"
+        "{params.pictures} --links {params.links:q} --output {output:q} 2> {log:q}"
 
 
 rule explorer:

@@ -128,10 +128,18 @@ def _side_by_side(
 ) -> Figure:
     """Accuracies at the best epoch against a column, one line per network, and their differences.
 
-    Differences are those of variants from the plain network, fold by fold: what folds have in
-    common is then not in their intervals.
+    Differences are those of variants from the plain network, or of the network that the figure is
+    of from the one beside it, fold by fold: what folds have in common is then not in their
+    intervals.
     """
+    model, beside = entry.needs.model, entry.needs.beside
+    rows = rows[rows["model"].isin([model, beside])] if beside else rows
     best, looks = best_epochs(rows), model_looks(rows["model"])
+    if beside:
+        plain = {model: beside}
+        difference = f"{labels.MODEL_TITLES[model]} minus {labels.MODEL_TITLES[beside]}"
+    else:
+        plain, difference = _plain_networks(looks), "Difference from\nplain network"
     figure, axes = panels(
         2, len(metrics), height=125, sharex=True, sharey="row", height_ratios=(3, 2)
     )
@@ -139,13 +147,13 @@ def _side_by_side(
         for model in looks:
             _curve_beside(above, best[best["model"] == model], metric, by, model, looks)
         below.axhline(0, color="0.6", linewidth=0.6, zorder=0)
-        for model, plain in _plain_networks(looks).items():
-            differences = _paired_differences(best, metric, by, model, plain)
+        for model, other in plain.items():
+            differences = _paired_differences(best, metric, by, model, other)
             _curve_beside(below, differences, metric, by, model, looks)
         say_if_empty(above)
         below.set_xlabel(label)
     accuracy_axis(axes[0, 0], "Accuracy")
-    axes[1, 0].set_ylabel("Difference from\nplain network")
+    axes[1, 0].set_ylabel(difference)
     letter_panels(axes.flat, metrics.values())
     handles = [
         Line2D([], [], **look, label=entry.network_title(model)) for model, look in looks.items()

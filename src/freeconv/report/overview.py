@@ -1,5 +1,7 @@
 """The overview of a study: verdicts, comparison with the paper, and where its numbers come from."""
 
+import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -60,18 +62,29 @@ class Records:
     conclusions: pd.DataFrame
 
 
-def render_overview(background: Background, records: Records) -> str:
-    """Renders the overview of a study as an HTML page that needs neither network nor scripts.
+def render_overview(
+    background: Background,
+    records: Records,
+    pictures: Mapping[tuple[str, int], bytes] | None = None,
+    links: Mapping[str, Mapping[str, str]] | None = None,
+) -> str:
+    """Renders the overview of a study as an HTML page that needs no network.
 
     Args:
         background: What no record says.
         records: The records of the study.
+        pictures: (data set, number of a conclusion) -> the figure shown beside it, as PNG.
+        links: Heading -> title -> address, relative to the page, of what lies beside it. They are
+            shown where the page lies there, too, and not within a report.
     """
     return render_template(
         "overview.html.jinja",
         title=f"Overview of the study {background.study}",
         background=background,
         size=_size(records.history, records.settings),
+        findings=_findings(records.conclusions, pictures or {}),
+        pictured=bool(pictures),
+        links=links or {},
         conclusions=_conclusions(records.conclusions),
         comparison=_comparison(records.comparison, records.settings),
         grid=_grid(records.settings),
@@ -95,6 +108,43 @@ def _size(history: pd.DataFrame, settings: pd.DataFrame) -> dict:
         "epochs": len(trained),
         "duration": _duration(history["seconds"].sum()),
     }
+
+
+def _findings(conclusions: pd.DataFrame, pictures: Mapping[tuple[str, int], bytes]) -> list[dict]:
+    """What was found, a sentence per conclusion and data set, and the figure beside it."""
+    return [
+        {
+            "number": number,
+            "statement": rows["statement"].iloc[0],
+            "datasets": [
+                {
+                    "title": labels.dataset_title(dataset),
+                    "verdict": criteria["conclusion_verdict"].iloc[0],
+                    "sentence": _sentence(criteria),
+                    "picture": _inline(pictures.get((dataset, number))),
+                }
+                for dataset, criteria in rows.groupby("dataset", sort=False)
+            ],
+        }
+        for number, rows in conclusions.groupby("conclusion")
+    ]
+
+
+def _sentence(criteria: pd.DataFrame) -> str:
+    """Says of a conclusion what its verdict rests on: the first criterion that has the same."""
+    decisive = criteria["verdict"] == criteria["conclusion_verdict"]
+    row = next(criteria[decisive if decisive.any() else criteria["verdict"] != ""].itertuples())
+    if pd.isna(row.value):
+        return f"{row.statistic}: no run of this study tells."
+    spread = f" ({interval(row.low, row.high, 3)})" if not pd.isna(row.low) else ""
+    folds = "1 fold" if row.folds == 1 else f"{row.folds} folds"
+    statistic = statistic_and_part(row.statistic, row.part, row.parts)
+    paper = f"the paper has it {row.side} {row.threshold:g}"
+    return f"{statistic}: {signed(row.value, 3)}{spread} on {folds}; {paper}."
+
+
+def _inline(picture: bytes | None) -> str | None:
+    return picture and f"data:image/png;base64,{base64.b64encode(picture).decode()}"
 
 
 def _conclusions(conclusions: pd.DataFrame) -> dict:

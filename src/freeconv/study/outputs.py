@@ -37,6 +37,7 @@ class Needs:
 
     Attributes:
         model: A network that must be trained (`None`: any).
+        beside: Another one that must be trained, to be set beside it (`None`: none).
         augmentation: A training augmentation that must be in the study (`None`: any).
         unaugmented: Whether networks trained without augmentation must be in the study.
         vcp: Whether variable connection patterns must be in the study.
@@ -48,6 +49,7 @@ class Needs:
     """
 
     model: str | None = None
+    beside: str | None = None
     augmentation: str | None = None
     unaugmented: bool = False
     vcp: bool = False
@@ -59,7 +61,7 @@ class Needs:
         """Returns whether the study contains all of it, for one of its data sets if named."""
         levels = study.augmentations.values()
         return (
-            (self.model is None or self.model in study.models)
+            all(name is None or name in study.models for name in (self.model, self.beside))
             and (self.augmentation is None or self.augmentation in study.augmentations)
             and (not self.unaugmented or any(0.0 in grid for grid in levels))
             and (not self.vcp or bool(study.vcp))
@@ -257,6 +259,17 @@ FIGURES = (
         for model in MODEL_TITLES
         for augmentation, title in AUGMENTATION_TITLES.items()
     ),
+    *(
+        Figure(
+            name=f"{augmentation}_levels",
+            function="variant_figures.by_level",
+            title=f"Accuracy by level of {title.lower()}, FCN and CNN",
+            paper="",
+            frame="history",
+            needs=Needs(model="fcn", beside="cnn", augmentation=augmentation),
+        )
+        for augmentation, title in AUGMENTATION_TITLES.items()
+    ),
     Figure(
         name="perturbation_strength",
         function="paper_figures.perturbation_strength",
@@ -315,6 +328,17 @@ FIGURES = (
         needs=Needs(varied="edge_noise", augmentation="edge_noise"),
     ),
 )
+
+CONCLUSION_FIGURES = {
+    1: "translation_curves",
+    2: "translation_levels",
+    3: "six_panels_fcn_translation",
+    4: "filter_distance_translation",
+    5: "perturbation_strength",
+    6: "quadrant_swap",
+    7: "vcp_curves",
+}
+"""Conclusion of the paper -> the figure that shows best what a study says of it."""
 
 ALL_ACCURACIES = ("accuracy", "val_accuracy", "val_translation")
 

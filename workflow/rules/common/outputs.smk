@@ -137,6 +137,55 @@ def overview_settings():
     )
 
 
+def overview_pictures():
+    """(data set, conclusion, file) of the figures that the overview shows beside conclusions."""
+    return [
+        (dataset, number, f"results/{STUDY.name}/figures/{dataset}/{figure}.png")
+        for dataset in STUDY.datasets
+        for number, figure in outputs.CONCLUSION_FIGURES.items()
+        if figure in outputs.figures_of(STUDY, dataset)
+    ]
+
+
+def picture_arguments():
+    """The same, as arguments."""
+    return " ".join(
+        shlex.join(["--picture", dataset, str(number), file])
+        for dataset, number, file in overview_pictures()
+    )
+
+
+def overview_links():
+    """What lies beside the overview: heading -> title -> address from there, as JSON."""
+    figures = {
+        f"{labels.dataset_title(dataset)}: {outputs.figure(name).title}": f"figures/{dataset}/{name}.png"
+        for dataset in STUDY.datasets
+        for name in outputs.figures_of(STUDY, dataset)
+    }
+    tables = {
+        title_of_table(name): f"tables/{name}.html" for name in outputs.tables_of(STUDY)
+    }
+    return json.dumps(
+        {
+            "Explorer": {"Explore all curves": "explore.html"},
+            "Figures": figures,
+            "Tables": tables,
+            "Report": {"Report (after make report)": "../../report.html"},
+        }
+    )
+
+
+def title_of_table(name):
+    """The title of a table, with what sets it off from others of the same title."""
+    table = outputs.table(name)
+    words = [
+        table.title,
+        table.dataset and labels.dataset_title(table.dataset),
+        table.statistic and table.statistic.replace("_", " "),
+    ]
+    return ", ".join(filter(None, words))
+
+
 def where_to_look():
     """What a user may want to open after a run, of what is there."""
     results, logs = Path(f"results/{STUDY.name}"), Path(f"logs/{STUDY.name}")
