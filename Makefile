@@ -33,9 +33,9 @@ study: $(ENVIRONMENT) ## Run the study STUDY=config/....yaml (or several files, 
 	@$(STUDY_FILES); $(CHECK) && $(SNAKEMAKE) --configfile "$$@"
 
 # Without --nolock it would take away the lock of a Snakemake that runs the study.
-status: $(ENVIRONMENT) ## Say how far STUDY is: runs done, running, stale, missing; time left
+status: $(ENVIRONMENT) ## Say how far STUDY is: runs done, running, stale, missing; time left (MISSING=1 lists files)
 	@$(STUDY_FILES); { $(CHECK) 2>/dev/null || $(CHECK); } && \
-		$(SNAKEMAKE) --configfile "$$@" --nolock --quiet all -- status
+		FREECONV_LIST_MISSING=$(MISSING) $(SNAKEMAKE) --configfile "$$@" --nolock --quiet all -- status
 
 report: $(ENVIRONMENT) ## Write the report of STUDY, once it has run, report.html
 	@$(STUDY_FILES); $(CHECK) || exit 1; $(PY) -m snakemake --configfile "$$@" --report || \

@@ -101,7 +101,7 @@ def test_snakemake_leaves_the_checkpoint_of_a_failed_job_and_asks_for_more_memor
         *(tmp_path, (folder / "history.parquet").relative_to(tmp_path), "--retries", "1"),
         # There is no such device: the script ends before it begins.
         *("--set-resources", "train_run:device=none"),
-        *("--configfile", root / ".test/config/config.yaml"),
+        *("--configfile", root / ".test/config/config.yaml", "--verbose"),
     )
     assert run.returncode != 0
     first, again = map(int, re.findall(r"resources: .*mem_mb=(\d+)", run.stdout))

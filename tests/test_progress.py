@@ -84,14 +84,18 @@ def test_of_what_is_not_known_nothing_is_said():
 def test_the_text_by_hand():
     words = ["done", "done", "missing", "running", "stale", "missing"]
     left = TimeLeft(4800, {CNN: 1, ("evaluation", "mnist", "fcn"): 2})
-    assert describe_progress(words, left, 2).splitlines() == [
+    networks = ["cnn", "cnn", "cnn", "fcn", "fcn", "cnn"]
+    runs = [("mnist", model, word) for model, word in zip(networks, words, strict=True)]
+    assert describe_progress(runs, left, 2).splitlines() == [
         "6 runs: 2 done, 1 running, 1 stale, 2 missing",
+        "  mnist  cnn  [############............] 2 of 4, 2 missing",
+        "  mnist  fcn  [........................] 0 of 2, 1 running, 1 stale",
         "about 1 h 20 min left, with 2 jobs at a time",
         "time unknown of 1 training, mnist cnn: none is over yet",
         "time unknown of 2 evaluations, mnist fcn: none is over yet",
     ]
-    assert describe_progress(["done"], TimeLeft(None, {}), 1) == (
-        "1 run: 1 done, 0 running, 0 stale, 0 missing\n"
+    assert describe_progress([("my_data", "fcn", "done")], TimeLeft(None, {}), 1) == (
+        f"1 run: 1 done, 0 running, 0 stale, 0 missing\n  my_data  fcn  [{24 * '#'}] 1 of 1\n"
     )
 
 
@@ -167,7 +171,7 @@ def test_status_of_a_finished_study(status, smoke):
     assert not any(" left, with" in line or "time unknown" in line for line in lines)
 
 
-def test_status_of_a_half_finished_study(status, smoke, tmp_path):
+def test_status_of_a_half_finished_study(status, smoke, tmp_path, monkeypatch):
     """Three FCNs, of which one is over: what it took, twice, by two jobs at a time."""
     for name in ("data", "results", ".snakemake"):
         shutil.copytree(smoke / name, tmp_path / name)
@@ -178,7 +182,16 @@ def test_status_of_a_half_finished_study(status, smoke, tmp_path):
     (fcn,) = (f.parents[3].name for f in cells.glob("**/history.parquet"))
     for stage, seconds in (("train", 3600), ("evaluate", 600)):
         benchmark(benchmarks / stage / f"digits/fcn/{fcn}/vcp-0/fold-1/repeat-0.tsv", seconds)
-    assert "5 runs: 3 done, 0 running, 0 stale, 2 missing" in status(tmp_path)
+    lines = status(tmp_path)
+    assert "5 runs: 3 done, 0 running, 0 stale, 2 missing" in lines
+    assert "  digits  fcn  [########................] 1 of 3, 2 missing" in lines
+    assert not any(line.startswith("missing ") for line in lines)
+    monkeypatch.setenv("FREECONV_LIST_MISSING", "1")
+    missing = {line for line in status(tmp_path) if line.startswith("missing ")}
+    assert len(missing) == 2 * 2 + 2  # of two runs history and evaluation, and the two trials
+    assert "missing results/smoke/runs/digits/fcn/none-0/vcp-0/fold-1/repeat-0/history.parquet" in (
+        missing
+    )
     assert "about 1 h 10 min left, with 2 jobs at a time" in status(tmp_path)
     assert "about 2 h 20 min left, with 1 job at a time" in status(tmp_path, "--cores", "1")
     shutil.rmtree(benchmarks / "evaluate")
@@ -227,9 +240,11 @@ def test_what_a_killed_job_left_is_not_running(status, tmp_path):
     code += "print(flush=True); import time; time.sleep(600)"
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as job:
-        job.stdout.readline()
-        counted = [status(tmp_path)]
-        job.kill()
+        try:
+            job.stdout.readline()
+            counted = [status(tmp_path)]
+        finally:
+            job.kill()
     assert (history.parent / ".history.running").exists()
     counted.append(status(tmp_path))
     assert "5 runs: 0 done, 1 running, 0 stale, 4 missing" in counted[0]

@@ -116,7 +116,7 @@ def test_the_picture_by_hand(history):
     assert validation.get_xydata().tolist() == [[1, 0.6], [2, 0.9], [3, 0.8]]
     assert set(best.get_xdata()) == {2}
     title = ax.get_title(loc="left")
-    assert title == "Digits, FCN, translation 0.1, 0.5 of the connections masked, fold 3"
+    assert title == "Digits, FCN, translation 0.1, 0.5 masked, fold 3"
 
 
 def show(*words):

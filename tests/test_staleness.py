@@ -235,7 +235,6 @@ def test_the_status_names_reasons(project, snakemake):
         snakefile=project / "Snakefile",
     )
     assert run.returncode == 0, run.stdout
-    assert f"missing {history}\n" in run.stdout
     stale = history.replace("none-0", "translation-0.3")
     assert f"stale {stale}: learning_rate: 0.001 before, 0.002 now\n" in run.stdout
 
@@ -251,7 +250,7 @@ def test_a_stale_run_is_trained_once(project, snakemake, planned):
         snakefile=project / "Snakefile",
     )
     assert run.returncode == 0, run.stdout
-    assert run.stdout.count("rule train_run") == 1
+    assert run.stdout.count("\n1 of 1  Digits, CNN, fold 1: accuracy ") == 1
     for profile in ((), ANY_PROFILE):
         assert planned(target, *profile) == (0, 0)
         assert planned(*profile) == (4, 4)
@@ -264,7 +263,7 @@ def test_training_alone_loses_no_work(project, snakemake, planned):
     words = ("--configfile", project / "study.yaml", *ANY_PROFILE)
     trained = snakemake(project, "train", *words, snakefile=project / "Snakefile")
     assert trained.returncode == 0, trained.stdout
-    assert trained.stdout.count("rule train_run") == 1
+    assert trained.stdout.count("\n1 of 1  Digits, CNN, translation 0.2, fold 1: accuracy ") == 1
     (waiting,) = project.glob("results/**/evaluated.parquet")
     assert planned() == (0, 1)
     stronger_evaluation(project)
@@ -274,7 +273,7 @@ def test_training_alone_loses_no_work(project, snakemake, planned):
     target = waiting.with_name("evaluation.parquet").relative_to(project)
     evaluated = snakemake(project, target, *words, snakefile=project / "Snakefile")
     assert evaluated.returncode == 0, evaluated.stdout
-    assert "rule train_run" not in evaluated.stdout
+    assert "nothing to train; 1 other job" in evaluated.stdout
     assert not waiting.exists()
     assert planned() == (0, 0)
     assert planned("train") == (0, 0)

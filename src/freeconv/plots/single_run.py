@@ -110,19 +110,6 @@ def _limits(low, high, count):
     return float(low - half), float(high + half)
 
 
-def _title(row):
-    """The run in a few words, such as `Digits, FCN, translation 0.1, fold 0`."""
-    words = [labels.dataset_title(row.dataset), labels.model_title(row.model)]
-    if row.level > 0:
-        words.append(f"{row.augmentation.replace('_', ' ')} {row.level:g}")
-    if row.vcp > 0:
-        words.append(f"{row.vcp:g} of the connections masked")
-    words.append(f"fold {row.fold}")
-    if row["repeat"] > 0:
-        words.append(f"repeat {row['repeat']}")
-    return ", ".join(words)
-
-
 def curves_as_text(history: pd.DataFrame, width: int = 72, height: int = 16) -> str:
     """The accuracies over the epochs, drawn by characters.
 
@@ -175,7 +162,8 @@ def draw_run(history: pd.DataFrame) -> Figure:
             ax.plot(measured["epoch"], measured[metric], label=title, **look | {"marker": marker})
         best = best_epoch(history)
         ax.axvline(best, color="0.5", linewidth=0.6, zorder=0)
-        ax.set_title(_title(history.iloc[0]))
+        row = history.iloc[0]
+        ax.set_title(labels.run_title(**{name: row[name] for name in RUN_COLUMNS[:-1]}))
         ax.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
         ax.set_xlabel(f"Epoch (line: the best one, {best})")
         ax.set_ylabel("Accuracy")

@@ -17,11 +17,14 @@ from freeconv.results.schemas import HISTORY_SCHEMA
 from freeconv.results.staleness import MISSING, RUNNING, STALE, VALID
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
 DONE = "done"
 _WORDS = (DONE, RUNNING, STALE, MISSING)
+
+_BAR = 24
+"""Characters of a bar."""
 
 _EPOCH = re.compile(r" epoch (\d+/\d+) ")
 
@@ -137,17 +140,18 @@ def last_epoch(log: Path) -> str | None:
     return epochs[-1] if epochs else None
 
 
-def describe_progress(words: Iterable[str], left: float | None, at_a_time: int) -> str:
+def describe_progress(words: Sequence[tuple[str, str, str]], left: TimeLeft, at_a_time: int) -> str:
     """A text that counts runs, and says how long the rest will take where that is known.
 
     Args:
-        words: the word of every run, see `word_of_run`.
+        words: data set, network and word of every run, see `word_of_run`.
         left: `TimeLeft`.
         at_a_time: how many jobs at a time it assumes.
     """
-    counts = Counter(words)
+    counts = Counter(word for *_, word in words)
     runs = ", ".join(f"{counts[word]} {word}" for word in _WORDS)
     lines = [f"{counts.total()} {'run' if counts.total() == 1 else 'runs'}: {runs}"]
+    lines += _bars(words)
     if left.seconds is not None:
         jobs = "1 job" if at_a_time == 1 else f"{at_a_time} jobs"
         lines.append(f"about {format_duration(left.seconds)} left, with {jobs} at a time")
@@ -155,6 +159,22 @@ def describe_progress(words: Iterable[str], left: float | None, at_a_time: int) 
         plural = kind if count == 1 else f"{kind}s"
         lines.append(f"time unknown of {count} {plural}, {dataset} {model}: none is over yet")
     return "\n".join(lines) + "\n"
+
+
+def _bars(words):
+    """A line for every network of every data set: how much of it is done, drawn and in words."""
+    networks = defaultdict(Counter)
+    for dataset, model, word in words:
+        networks[dataset, model][word] += 1
+    widths = [max(map(len, names)) for names in zip(*networks, strict=True)]
+    lines = []
+    for names, counts in networks.items():
+        name = "  ".join(f"{text:<{width}}" for text, width in zip(names, widths, strict=True))
+        full = _BAR * counts[DONE] // counts.total()
+        others = "".join(f", {counts[word]} {word}" for word in _WORDS[1:] if counts[word])
+        bar = "#" * full + "." * (_BAR - full)
+        lines.append(f"  {name}  [{bar}] {counts[DONE]} of {counts.total()}{others}")
+    return lines
 
 
 def format_duration(seconds: float) -> str:

@@ -14,7 +14,7 @@ from freeconv.results.components import evaluation_code, training_code
 from freeconv.results.schemas import EVALUATION_SCHEMA, HISTORY_SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
     from typing import Any
 
@@ -141,15 +141,20 @@ def _differences(prefix, before, now):
             yield f"{prefix}{key}: {was} before, {is_now} now"
 
 
-def describe_states(states: Mapping[str, State]) -> str:
+LISTED = (RUNNING, STALE, MISSING)
+"""What of a study is not valid."""
+
+
+def describe_states(states: Mapping[str, State], listed: Iterable[str] = LISTED) -> str:
     """A text that counts results by their state, and lists those not valid with the reasons.
 
     Args:
         states: mapping, file -> `State`.
+        listed: the words whose files are listed.
     """
     by_word = {word: [f for f in states if states[f].word == word] for word in _WORDS}
     lines = [", ".join(f"{len(files)} {word}" for word, files in by_word.items())]
-    for word in (RUNNING, STALE, MISSING):
+    for word in listed:
         for file in by_word[word]:
             reasons = "; ".join(states[file].reasons)
             lines.append(f"{word} {file}" + (f": {reasons}" if reasons else ""))

@@ -101,6 +101,26 @@ def model_title(name: str) -> str:
     return " ".join([MODEL_TITLES.get(first, first.capitalize()), *others])
 
 
+def run_title(
+    dataset: str, model: str, augmentation: str, level: float, vcp: float, fold: int, repeat: int
+) -> str:
+    """Returns a run in a few words.
+
+    Example:
+        >>> run_title("digits", "fcn", "translation", 0.1, 0.5, 2, 0)
+        'Digits, FCN, translation 0.1, 0.5 masked, fold 2'
+    """
+    words = [dataset_title(dataset), model_title(model)]
+    if level > 0:
+        words.append(f"{augmentation.replace('_', ' ')} {level:g}")
+    if vcp > 0:
+        words.append(f"{vcp:g} masked")
+    words.append(f"fold {fold}")
+    if repeat > 0:
+        words.append(f"repeat {repeat}")
+    return ", ".join(words)
+
+
 def ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
     """Returns unique names: the known ones in their order, then the others by name."""
     present = set(names)

@@ -187,7 +187,7 @@ def title_of_table(name):
 
 
 def where_to_look():
-    """What a user may want to open after a run, of what is there."""
+    """How long a run took, and what a user may want to open after it, of what is there."""
     results, logs = Path(f"results/{STUDY.name}"), Path(f"logs/{STUDY.name}")
     places = {
         results
@@ -201,4 +201,11 @@ def where_to_look():
         logs: "one log per job",
     }
     lines = [f"  {path}  {text}" for path, text in places.items() if path.exists()]
-    return "\n".join([f"\nStudy {STUDY.name}. Where to look:", *lines])
+    overview = results / "overview.html"
+    first = (
+        [f"\nOpen {overview.resolve().as_uri()} first."] if overview.exists() else []
+    )
+    took = format_duration(time.time() - STARTED)
+    return "\n".join(
+        [f"\nStudy {STUDY.name}, finished in {took}. Where to look:", *lines, *first]
+    )

@@ -13,7 +13,7 @@ from freeconv.results.progress import (
     time_left,
     word_of_run,
 )
-from freeconv.results.staleness import RUNNING
+from freeconv.results.staleness import LISTED, MISSING, RUNNING
 
 RESULTS = {"training": HISTORY, "evaluation": EVALUATION}
 LOGS = {
@@ -78,8 +78,12 @@ def progress():
             file = named_after(run, RESULTS[kind])
             shown[file] = state_of_running(run, kind, start)
         trained, evaluated = state_of_run(run), state_of_run_evaluation(run)
-        words.append(word_of_run(trained, evaluated, bool(running)))
+        word = word_of_run(trained, evaluated, bool(running))
+        words.append((run.dataset, run.model, word))
         jobs += jobs_of_run(run, running)
     count = int(os.getenv("FREECONV_JOBS"))
     runs = describe_progress(words, time_left(jobs, count), count)
-    return f"{runs}Results: {describe_states(shown)}"
+    # Of a large grid the missing files are thousands.
+    asked = os.getenv("FREECONV_LIST_MISSING")
+    listed = LISTED if asked else [word for word in LISTED if word != MISSING]
+    return f"{runs}Results: {describe_states(shown, listed)}"

@@ -3,11 +3,14 @@
 import json
 import os
 import shlex
+import time
 import sys
 from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+
+STARTED = time.time()
 
 # Jobs find scripts and library in any environment and on any node of a cluster.
 # TensorFlow's notes about the processor are kept out of their logs.
