@@ -19,7 +19,7 @@ CHECK := $(PY) scripts/config.py check "$$@"
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 ENVIRONMENT := $(VENV)/workflow $(if $(filter 1,$(GPU)),$(VENV)/gpu)
 LAYER_TESTS := any_backend backends conversion copies engine filter_distances layers legacy_cases legacy_models patches random_layers sharing
-PYTHON_FILES := benchmarks docs/mkdocs_hooks.py scripts src tests
+PYTHON_FILES := benchmarks docs/mkdocs_hooks.py hatch_build.py scripts src tests
 
 .PHONY: help demo study status report test test-lowest test-layer bench docs lint format lock clean
 

@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+import zipfile
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -104,3 +106,75 @@ def test_the_layer_needs_keras_and_numpy_alone(root, tmp_path):
     environment = {"PYTHONPATH": str(root / "src"), "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", ALONE]
     subprocess.run(command, cwd=tmp_path, env=os.environ | environment, check=True)
+
+
+@pytest.fixture(scope="module")
+def published(root, tmp_path_factory):
+    """The wheel and the archive of sources, as a publisher builds them."""
+    folder = tmp_path_factory.mktemp("dist")
+    words = ["-m", "build", "--no-isolation", "--outdir", folder, root]
+    subprocess.run([sys.executable, *map(str, words)], check=True, capture_output=True)
+    return sorted(folder.iterdir())
+
+
+def test_a_package_index_takes_it(published):
+    words = ["-m", "twine", "check", "--strict", *map(str, published)]
+    check = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+    assert check.returncode == 0, check.stdout
+    assert check.stdout.count("PASSED") == 2
+
+
+def test_the_wheel_holds_the_package_alone(root, published):
+    wheel, archive = published
+    with zipfile.ZipFile(wheel) as file:
+        names = set(file.namelist())
+    package = {name for name in names if not name.startswith("freeconv-")}
+    kept = subprocess.run(
+        ["git", "ls-files", "src/freeconv"], cwd=root, capture_output=True, text=True, check=False
+    )
+    if kept.returncode == 0:
+        assert package == {name.removeprefix("src/") for name in kept.stdout.split()}
+    assert {"freeconv/py.typed", "freeconv/report/templates/explorer.js"} <= package
+    assert archive.name.endswith(".tar.gz")
+
+
+def test_the_wheel_in_a_fresh_environment(published, tmp_path):
+    """Installed, it is used with the packages that it needs; src/ is out of reach."""
+    wheel, _ = published
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
+    words = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", site, wheel]
+    subprocess.run([sys.executable, *map(str, words)], check=True)
+    needed = Path(find_spec("keras").origin).parents[1]
+    code = (
+        "import freeconv, keras; from importlib.metadata import metadata;"
+        "layer = freeconv.FreeConv2D(4, 3); layer.build((None, 8, 8, 1));"
+        "print(freeconv.__file__); print(layer.count_params());"
+        "print(metadata('freeconv')['Description-Content-Type'])"
+    )
+    run = subprocess.run(
+        [tmp_path / "venv/bin/python", "-c", code],
+        env={"PYTHONPATH": str(needed), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    file, parameters, kind = run.stdout.splitlines()[-3:]
+    assert Path(file) == site / "freeconv/__init__.py"
+    assert parameters == str(36 * (9 * 4 + 4))
+    assert kind == "text/markdown"
+
+
+def test_links_on_a_package_index(root):
+    sys.path.insert(0, str(root))
+    try:
+        from hatch_build import absolute
+    finally:
+        sys.path.remove(str(root))
+    text = "![A](docs/images/a.png) [b](docs/b.md#c), [d](https://e.org), [f](#f)"
+    assert absolute(text, "https://github.com/x/freeconv", "1.2") == (
+        "![A](https://github.com/x/freeconv/raw/v1.2/docs/images/a.png) "
+        "[b](https://github.com/x/freeconv/blob/v1.2/docs/b.md#c), [d](https://e.org), [f](#f)"
+    )
+    assert absolute(text, None, "1.2") == " b, [d](https://e.org), [f](#f)"
