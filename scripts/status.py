@@ -1,4 +1,4 @@
-"""Look at single results: show one run, or declare results valid although code changed."""
+"""Look at single results: show one run, export runs, or declare results valid after a change."""
 
 import logging
 import shutil
@@ -33,6 +33,28 @@ def show(arguments):
     width = max(20, min(100, shutil.get_terminal_size().columns - 16))
     print(describe_run(history, origin))
     print(curves_as_text(history, width))
+
+
+def add_export(parser):
+    parser.add_argument("histories", type=Path, nargs="+", help="histories of runs (.parquet)")
+    parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="log directory to write to")
+    parser.add_argument("--mlflow", type=Path, metavar="DIR", help="store of runs to write to")
+    parser.add_argument("--study", default="freeconv", help="MLflow's experiment")
+
+
+def export(arguments):
+    """Write runs for other tools to read: TensorBoard, MLflow."""
+    from freeconv.results.exports import to_mlflow, to_tensorboard
+
+    if not (arguments.tensorboard or arguments.mlflow):
+        raise InputError("nothing to write; expected --tensorboard DIR, --mlflow DIR, or both")
+    for path in arguments.histories:
+        history, settings = read_parquet(path, HISTORY_SCHEMA), read_metadata(path)["settings"]
+        if arguments.tensorboard:
+            to_tensorboard(history, settings, arguments.tensorboard)
+        if arguments.mlflow:
+            to_mlflow(history, settings, arguments.study, arguments.mlflow)
+    logging.info("%d runs written", len(arguments.histories))
 
 
 def add_accept(parser):
@@ -88,4 +110,9 @@ def _extension_of(path, origin, extension):
 
 
 if __name__ == "__main__":
-    run_commands(__doc__, show=(add_show, show), accept=(add_accept, accept))
+    run_commands(
+        __doc__,
+        show=(add_show, show),
+        export=(add_export, export),
+        accept=(add_accept, accept),
+    )

@@ -130,7 +130,11 @@ def test_the_wheel_holds_the_package_alone(root, published):
         names = set(file.namelist())
     package = {name for name in names if not name.startswith("freeconv-")}
     kept = subprocess.run(
-        ["git", "ls-files", "src/freeconv"], cwd=root, capture_output=True, text=True, check=False
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "src/freeconv"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if kept.returncode == 0:
         assert package == {name.removeprefix("src/") for name in kept.stdout.split()}
