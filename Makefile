@@ -28,6 +28,7 @@ help: ## List the targets
 
 demo: STUDY = config/demo.yaml
 demo: study ## Train the demo, a study of embedded digits; ends with tables and figures
+	@$(SHOW) "file://$$PWD/results/demo/overview.html" || true
 
 study: $(ENVIRONMENT) ## Run the study STUDY=config/....yaml (or several files, later ones win)
 	@$(STUDY_FILES); $(CHECK) && $(SNAKEMAKE) --configfile "$$@"
@@ -101,6 +102,9 @@ $(VENV)/workflow $(VENV)/gpu $(VENV)/test $(VENV)/bench $(VENV)/docs $(VENV)/low
 	$(PIP_INSTALL) --requirement requirements/$(@F).txt
 	@$(PY) -c "$$PATH_FILE"
 	touch $@
+
+# Opens a page for who sits before a screen: not in a pipe, nor on a machine without one.
+SHOW := test -t 1 && { test -n "$$DISPLAY$$WAYLAND_DISPLAY" || test "$$(uname)" = Darwin; } && $(PY) -m webbrowser
 
 define MAKE_VENV
 command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON): no such program; name a Python of 3.11 or later: make PYTHON=python3.12 ..." >&2; exit 1; }; \

@@ -46,3 +46,21 @@ def test_layers_compute_alike(root, backend):
 
 def test_this_process_computes_with_the_third():
     assert keras.backend.backend() not in ("jax", "torch")
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", *TESTS])
+def test_the_ten_lines_of_the_documentation(backend, root, tmp_path):
+    """As they are written, but for the name of the backend; and they keep their promise."""
+    if find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    text = (root / "docs/layer.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(import os\n.*?)```", text, re.DOTALL)
+    code = code.replace(
+        'os.environ["KERAS_BACKEND"] = "jax"', f'os.environ["KERAS_BACKEND"] = "{backend}"'
+    )
+    code = code.replace("model.fit(", "history = model.fit(")
+    code += '\nprint("backend", keras.backend.backend())'
+    code += '\nprint("ends at", history.history["val_accuracy"][-1])'
+    output = run_on(backend, root, "-c", code, directory=tmp_path)
+    assert f"backend {backend}" in output
+    assert 0.85 < float(re.search(r"ends at (0\.\d+)", output)[1]) < 0.96

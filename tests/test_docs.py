@@ -186,7 +186,7 @@ def test_files_and_targets_that_pages_name_exist(page):
 
 def test_the_pages_are_found():
     assert {"README.md", "config/README.md", "docs/protocol.md", "CHANGELOG.md"} <= set(PAGES)
-    assert "the-papers-study" in anchors("README.md")
+    assert "a-study-of-your-own" in anchors("README.md")
     assert "protocol.md" in LINK.findall(read_page("docs/index.md"))
 
 
