@@ -83,7 +83,7 @@ def test_the_search_for_dangers_finds_them(code):
 # `shlex` has quoted already.
 QUOTED = {
     *("params.settings", "params.extension", "params.content", "params.addresses"),
-    "params.levels",
+    "params.pictures",
     *("params.format", "params.files", "params.trained"),
     *("threads", "resources.device", "resources.gpu_share"),
 }
@@ -103,7 +103,7 @@ def test_what_is_quoted_elsewhere_goes_through_shlex():
     functions = dict(re.findall(r"^def (\w+)\(.*\n((?: .*\n|\n)+)", text, re.MULTILINE))
     for name in (
         *("fold_settings", "format_of_images", "files_of_images", "extension_argument"),
-        *("download_content", "download_addresses"),
+        *("download_content", "download_addresses", "picture_arguments"),
     ):
         assert re.search(r"return shlex\.(join|quote)\(", functions[name]), name
     for name in ("run_settings", "trial_settings"):

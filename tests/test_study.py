@@ -35,7 +35,7 @@ def test_connection_patterns_are_of_translated_fcns_alone(config):
     patterned = {run for run in runs if run.vcp > 0}
     assert patterned == {
         Run("digits", "fcn", "translation", 0.3, vcp, fold, 0)
-        for vcp, fold in product([0.5, 0.8], [0, 1])
+        for vcp, fold in product([0.5, 0.8], [0, 1, 2])
     }
     assert runs.count(Run("digits", "fcn", "translation", 0.3, 0.0, 0, 0)) == 1
 

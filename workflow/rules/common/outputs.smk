@@ -149,9 +149,10 @@ def overview_pictures():
 
 def picture_arguments():
     """The same, as arguments."""
-    return " ".join(
-        shlex.join(["--picture", dataset, str(number), file])
+    return shlex.join(
+        word
         for dataset, number, file in overview_pictures()
+        for word in ("--picture", dataset, str(number), file)
     )
 
 
