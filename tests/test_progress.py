@@ -169,6 +169,7 @@ def test_status_of_a_finished_study(status, smoke):
     lines = status(smoke)
     assert "5 runs: 5 done, 0 running, 0 stale, 0 missing" in lines
     assert not any(" left, with" in line or "time unknown" in line for line in lines)
+    assert not any("Where to look" in line for line in lines)
 
 
 def test_status_of_a_half_finished_study(status, smoke, tmp_path, monkeypatch):
