@@ -13,11 +13,12 @@ from typing import Any
 import pandas as pd
 
 from freeconv.errors import InputError
-from freeconv.results.schemas import METRICS
+from freeconv.results.schemas import METRICS, RUN_COLUMNS
 from freeconv.study.labels import run_title
+from freeconv.study.settings import format_value
 
-IDENTITY = ("dataset", "model", "augmentation", "level", "vcp", "fold", "repeat")
-"""Of the settings, those that name a run."""
+IDENTITY = RUN_COLUMNS[:-1]
+"""Of the settings, those that name a run; the seed follows from them."""
 
 
 def to_tensorboard(history: pd.DataFrame, settings: Mapping[str, Any], folder: Path) -> Path:
@@ -108,10 +109,13 @@ def _values(history):
 
 def _words(settings):
     """The folders of a run, as a study has them."""
-    level = f"{settings['augmentation']}-{settings['level']:g}"
+    dataset, model, augmentation, level, *numbered = (
+        format_value(settings[name]) for name in IDENTITY
+    )
+    names = IDENTITY[-len(numbered) :]
     return (
-        *(settings["dataset"], settings["model"], level, f"vcp-{settings['vcp']:g}"),
-        *(f"fold-{settings['fold']}", f"repeat-{settings['repeat']}"),
+        *(dataset, model, f"{augmentation}-{level}"),
+        *(f"{name}-{value}" for name, value in zip(names, numbered, strict=True)),
     )
 
 
