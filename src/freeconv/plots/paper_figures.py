@@ -297,6 +297,9 @@ def authors_curves(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
     edges = [-4, -3, -2, -1, 1, 2, 3, 4]
     colours = matplotlib.colormaps["coolwarm"].resampled(len(edges) + 1)
     scale = BoundaryNorm(edges, colours.N, extend="both")
+    # The same epochs in both panels, however long their networks were trained; few are named.
+    epochs = range(matched["epoch"].min(), matched["epoch"].max() + 1) if len(matched) else range(0)
+    every = max(1, -(-len(epochs) // 16))
     for ax, model in zip(axes.flat, MODEL_LOOKS, strict=True):
         rows = matched[matched["model"] == model]
         if rows.empty:
@@ -304,9 +307,10 @@ def authors_curves(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
             ax.set(xticks=[], yticks=[])
             continue
         z = rows.pivot(index="metric", columns="epoch", values="z").loc[rows["metric"].unique()]
-        z = z.rename(index=labels.MEASURE_TITLES)
+        z = z.rename(index=labels.MEASURE_TITLES).reindex(columns=epochs)
         ax.grid(visible=False)
-        seaborn.heatmap(z, ax=ax, cmap=colours, norm=scale, cbar_kws={"label": "z"})
+        bar = {"label": "z"}
+        seaborn.heatmap(z, ax=ax, cmap=colours, norm=scale, cbar_kws=bar, xticklabels=every)
         ax.set(xlabel="", ylabel="")
         ax.tick_params("both", length=0, labelrotation=0)
     letter_panels(axes.flat, (labels.MODEL_TITLES[model] for model in MODEL_LOOKS))
