@@ -13,7 +13,7 @@ from freeconv.errors import InputError
 from freeconv.io import read_header, read_parquet
 from freeconv.plots.style import STYLE, panels
 from freeconv.results.best_epoch import best_epoch
-from freeconv.results.schemas import HISTORY_SCHEMA, METRICS, RUN_COLUMNS
+from freeconv.results.schemas import HISTORY_SCHEMA, METRICS, RUN_COLUMNS, RUN_IDENTITY
 from freeconv.study import labels
 from freeconv.study.settings import format_value
 
@@ -163,7 +163,7 @@ def draw_run(history: pd.DataFrame) -> Figure:
         best = best_epoch(history)
         ax.axvline(best, color="0.5", linewidth=0.6, zorder=0)
         row = history.iloc[0]
-        ax.set_title(labels.run_title(**{name: row[name] for name in RUN_COLUMNS[:-1]}))
+        ax.set_title(labels.run_title(**{name: row[name] for name in RUN_IDENTITY}))
         ax.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
         ax.set_xlabel(f"Epoch (line: the best one, {best})")
         ax.set_ylabel("Accuracy")

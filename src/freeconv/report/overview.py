@@ -133,11 +133,11 @@ def _findings(conclusions: pd.DataFrame, pictures: Mapping[tuple[str, int], byte
 def _sentence(criteria: pd.DataFrame) -> str:
     """Says of a conclusion what its verdict rests on: the first criterion that has the same."""
     decisive = criteria["verdict"] == criteria["conclusion_verdict"]
-    row = next(criteria[decisive if decisive.any() else criteria["verdict"] != ""].itertuples())
+    row = next((criteria[decisive] if decisive.any() else criteria).itertuples())
     if pd.isna(row.value):
         return f"{row.statistic}: no run of this study tells."
     spread = f" ({interval(row.low, row.high, 3)})" if not pd.isna(row.low) else ""
-    folds = "1 fold" if row.folds == 1 else f"{row.folds} folds"
+    folds = labels.counted(row.folds, "fold")
     statistic = statistic_and_part(row.statistic, row.part, row.parts)
     paper = f"the paper has it {row.side} {row.threshold:g}"
     return f"{statistic}: {signed(row.value, 3)}{spread} on {folds}; {paper}."

@@ -13,12 +13,9 @@ from typing import Any
 import pandas as pd
 
 from freeconv.errors import InputError
-from freeconv.results.schemas import METRICS, RUN_COLUMNS
+from freeconv.results.schemas import METRICS, RUN_IDENTITY
 from freeconv.study.labels import run_title
 from freeconv.study.settings import format_value
-
-IDENTITY = RUN_COLUMNS[:-1]
-"""Of the settings, those that name a run; the seed follows from them."""
 
 
 def to_tensorboard(history: pd.DataFrame, settings: Mapping[str, Any], folder: Path) -> Path:
@@ -81,13 +78,10 @@ def to_mlflow(history: pd.DataFrame, settings: Mapping[str, Any], study: str, fo
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
-    experiment = client.get_experiment_by_name(study)
-    number = (
-        experiment.experiment_id
-        if experiment
-        else (client.create_experiment(study, artifact_location=(folder / "artifacts").as_uri()))
-    )
-    title = run_title(**{name: settings[name] for name in IDENTITY})
+    known = client.get_experiment_by_name(study)
+    artifacts = (folder / "artifacts").as_uri()
+    number = known.experiment_id if known else client.create_experiment(study, artifacts)
+    title = run_title(**{name: settings[name] for name in RUN_IDENTITY})
     run = client.create_run(number, run_name=title).info.run_id
     now = int(1000 * time.time())
     metrics = [Metric(name, value, now, epoch) for epoch, name, value in _values(history)]
@@ -109,13 +103,10 @@ def _values(history):
 
 def _words(settings):
     """The folders of a run, as a study has them."""
-    dataset, model, augmentation, level, *numbered = (
-        format_value(settings[name]) for name in IDENTITY
-    )
-    names = IDENTITY[-len(numbered) :]
+    words = {name: format_value(settings[name]) for name in RUN_IDENTITY}
     return (
-        *(dataset, model, f"{augmentation}-{level}"),
-        *(f"{name}-{value}" for name, value in zip(names, numbered, strict=True)),
+        *(words["dataset"], words["model"], f"{words['augmentation']}-{words['level']}"),
+        *(f"{name}-{words[name]}" for name in ("vcp", "fold", "repeat")),
     )
 
 

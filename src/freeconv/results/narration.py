@@ -15,6 +15,7 @@ from freeconv.io import read_parquet
 from freeconv.results.best_epoch import best_epoch
 from freeconv.results.progress import Job, format_duration, seconds_of_training, time_left
 from freeconv.results.schemas import HISTORY_SCHEMA
+from freeconv.study.labels import counted
 
 
 class Narration:
@@ -35,9 +36,9 @@ class Narration:
     def plan(self) -> str:
         """What there is to do, before the first job."""
         if not self._titles:
-            return f"nothing to train; {_count(self._others, 'other job')}"
-        networks = _count(len(self._titles), "network")
-        return f"{networks} to train, {_count(self._others, 'other job')}"
+            return f"nothing to train; {counted(self._others, 'other job')}"
+        networks = counted(len(self._titles), "network")
+        return f"{networks} to train, {counted(self._others, 'other job')}"
 
     def start(self, run: Any, now: float) -> None:
         """Notes that a training was started, at a time in seconds."""
@@ -78,10 +79,6 @@ class Narration:
         left = time_left(jobs, self._at_a_time)
         unknown = Counter(left.unknown).total() * median(self._seconds.values())
         return (left.seconds or 0.0) + unknown / self._at_a_time
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def of_interest(message: str) -> bool:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from freeconv.io import read_parquet
 from freeconv.results.schemas import HISTORY_SCHEMA
 from freeconv.results.staleness import MISSING, RUNNING, STALE, VALID
+from freeconv.study.labels import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,14 +151,13 @@ def describe_progress(words: Sequence[tuple[str, str, str]], left: TimeLeft, at_
     """
     counts = Counter(word for *_, word in words)
     runs = ", ".join(f"{counts[word]} {word}" for word in _WORDS)
-    lines = [f"{counts.total()} {'run' if counts.total() == 1 else 'runs'}: {runs}"]
+    lines = [f"{counted(counts.total(), 'run')}: {runs}"]
     lines += _bars(words)
     if left.seconds is not None:
-        jobs = "1 job" if at_a_time == 1 else f"{at_a_time} jobs"
+        jobs = counted(at_a_time, "job")
         lines.append(f"about {format_duration(left.seconds)} left, with {jobs} at a time")
     for (kind, dataset, model), count in left.unknown.items():
-        plural = kind if count == 1 else f"{kind}s"
-        lines.append(f"time unknown of {count} {plural}, {dataset} {model}: none is over yet")
+        lines.append(f"time unknown of {counted(count, kind)}, {dataset} {model}: none is over yet")
     return "\n".join(lines) + "\n"
 
 

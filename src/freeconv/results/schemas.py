@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from freeconv.study.settings import RunSettings
 
-RUN_COLUMNS = ("dataset", "model", "augmentation", "level", "vcp", "fold", "repeat", "seed")
+RUN_IDENTITY = ("dataset", "model", "augmentation", "level", "vcp", "fold", "repeat")
+RUN_COLUMNS = (*RUN_IDENTITY, "seed")
 TRIAL_COLUMNS = ("dataset", "model", "layers", "learning_rate", "fold", "seed")
 
 # Measured on the training stream, on the clean validation fold and its halves, on the fold's

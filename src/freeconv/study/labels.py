@@ -121,6 +121,27 @@ def run_title(
     return ", ".join(words)
 
 
+def trial_title(dataset: str, model: str, layers: int, learning_rate: float, fold: int) -> str:
+    """Returns a trial of the hyperparameter search in a few words.
+
+    Example:
+        >>> trial_title("mnist", "cnn", 2, 1e-06, 0)
+        'MNIST, CNN, 2 layers, learning rate 1e-06, fold 0'
+    """
+    network = f"{dataset_title(dataset)}, {model_title(model)}, {layers} layers"
+    return f"{network}, learning rate {learning_rate:g}, fold {fold}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Returns a number of things.
+
+    Example:
+        >>> counted(1, "run"), counted(2, "run")
+        ('1 run', '2 runs')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
     """Returns unique names: the known ones in their order, then the others by name."""
     present = set(names)

@@ -3,8 +3,8 @@
 import json
 import os
 import shlex
-import time
 import sys
+import time
 from functools import cache
 from pathlib import Path
 

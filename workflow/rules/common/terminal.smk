@@ -9,22 +9,10 @@ from freeconv.results.narration import Narration, of_interest
 from snakemake.logging import ColorizingTextHandler, logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
-
-def title_of_trial(trial):
-    """A trial in a few words."""
-    network = (
-        f"{labels.dataset_title(trial.dataset)}, {labels.model_title(trial.model)}"
-    )
-    return (
-        f"{network}, {trial.layers} layers, learning rate {trial.learning_rate:g}, "
-        f"fold {trial.fold}"
-    )
-
-
 # rule -> what its wildcards name, and how that is called
 TRAININGS = {
-    "train_run": (run_of, lambda run: labels.run_title(**vars(run))),
-    "train_trial": (trial_of, title_of_trial),
+    "train_run": (run_of, labels.run_title),
+    "train_trial": (trial_of, labels.trial_title),
 }
 
 
@@ -72,7 +60,7 @@ class Terminal(logging.Filter):
             if job.rule.name in TRAININGS:
                 identify, title = TRAININGS[job.rule.name]
                 run = identify(job.wildcards)
-                titles[run] = title(run)
+                titles[run] = title(**vars(run))
                 self.trainings[workflow.dag.jobid(job)] = run, job
         others = len(jobs) - len(titles)
         self.narration = Narration(titles, others, jobs_at_a_time())

@@ -174,41 +174,35 @@ function panelsOf(metric, looks, width) {
     { field: "x", title: axisTitle }, { field: "mean", format: ".4f" }, { field: "low", format: ".4f" },
     { field: "high", format: ".4f" }, { field: "folds" }, { field: "seeds" }];
   const runTips = ["network", "line", "x", "value", "fold", "repeat", "seed"].map(field => ({ field }));
-  const layer = [
-    { data: { values: seen }, mark: "line", encoding: { x, y: { ...y, field: "mean" }, color } },
+  const layers = [
+    { values: seen, mark: "line", encoding: { x, y: { ...y, field: "mean" }, color } },
     {
-      data: { values: seen }, mark: { type: "point", filled: true, size: 22 },
+      values: seen, mark: { type: "point", filled: true, size: 22 },
       encoding: { x, y: { ...y, field: "mean" }, color, tooltip: meanTips },
     }];
   if (byId("bands").checked && banded.length) {
-    layer.unshift({
-      data: { values: banded }, mark: { type: "area", opacity: 0.15 },
+    layers.unshift({
+      values: banded, mark: { type: "area", opacity: 0.15 },
       encoding: { x, y: { ...y, field: "low" }, y2: { field: "high" }, color },
     });
   }
   if (byId("singles").checked) {
     const singles = log ? points.filter(point => point.value > 0) : points;
-    layer.push({
-      data: { values: singles }, mark: { type: "point", shape: "cross", size: 18, opacity: 0.6 },
+    layers.push({
+      values: singles, mark: { type: "point", shape: "cross", size: 18, opacity: 0.6 },
       encoding: { x, y: { ...y, field: "value" }, color, tooltip: runTips },
     });
   }
-  const sized = { width, height: 240, layer };
-  if (!overEpochs()) return sized;
-  return {
-    data: { values: averages }, spec: sized,
-    facet: { column: { field: "network", type: "nominal", title: null, sort: Object.values(study.models) } },
+  // A layer within a facet has to take its data from the facet: one table, whose points name theirs.
+  const data = {
+    values: layers.flatMap(({ values }, number) => values.map(point => ({ ...point, layer: number }))),
   };
-}
-
-// A layer of a facet has to take its data from the facet: everything in one table, told apart.
-function faceted(panels) {
-  if (!panels.facet) return panels;
-  const values = panels.spec.layer.flatMap((layer, number) => layer.data.values.map(
-    point => ({ ...point, layer: number })));
-  const layer = panels.spec.layer.map(({ data, ...rest }, number) => ({
-    ...rest, transform: [{ filter: `datum.layer === ${number}` }] }));
-  return { ...panels, data: { values }, spec: { ...panels.spec, layer } };
+  const layer = layers.map(({ mark, encoding }, number) => ({
+    mark, encoding, transform: [{ filter: `datum.layer === ${number}` }] }));
+  const panel = { width, height: 240, layer };
+  if (!overEpochs()) return { data, ...panel };
+  const column = { field: "network", type: "nominal", title: null, sort: Object.values(study.models) };
+  return { data, facet: { column }, spec: panel };
 }
 
 function drawTable() {
@@ -252,7 +246,7 @@ async function draw() {
   const width = Math.max(150, Math.min(560, Math.floor(room / Math.max(networks, 1)) - 75));
   const spec = {
     $schema: "https://vega.github.io/schema/vega-lite/v6.json",
-    vconcat: metrics().map(metric => faceted(panelsOf(metric, looks, width))),
+    vconcat: metrics().map(metric => panelsOf(metric, looks, width)),
     config: { font: "system-ui", view: { stroke: "#d5dbe1" }, axis: { gridColor: "#eef1f4" }, header: { labelFontSize: 13 } },
   };
   const before = drawn;
