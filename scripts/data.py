@@ -98,6 +98,9 @@ def add_folds(parser):
     parser.add_argument("--source", required=True, help="digest of what the data set is made of")
     parser.add_argument("--local", default="", help="digest of its files that were here already")
     parser.add_argument("--batch-size", type=int, default=1, help="that a training part must fill")
+    parser.add_argument(
+        "--training-share", type=float, default=1.0, help="the smallest one that must fill it"
+    )
     parser.add_argument("--network", choices=NETWORKS, help="that must take images of this size")
     parser.add_argument("--layers", type=int, help="convolutions of it that are used")
     parser.add_argument("--output", type=Path, required=True, help="folds (.parquet)")
@@ -122,7 +125,7 @@ def _checked_folds(records, arguments):
     try:
         assigned = assign_folds(labels, arguments.count, arguments.method, arguments.seed)
         warnings = check_folds(labels, assigned, arguments.method)
-        check_batch(assigned, arguments.batch_size)
+        check_batch(labels, assigned, arguments.batch_size, arguments.training_share)
         if arguments.network:
             network = first_convolutions(NETWORKS[arguments.network], arguments.layers)
             check_sizes(network, records.dtype["image"].shape)

@@ -33,6 +33,7 @@ def networks(arguments):
             name,
             model["kind"],
             sharing_of(model["sharing"]),
+            model["banks"] or None,
             settings.network,
             settings.layers,
             settings.learning_rate,

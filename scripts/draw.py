@@ -70,9 +70,10 @@ def filters(arguments):
 
     layer = named_free_layer(load_model(arguments.model_file), arguments.layer)
     mask = layer.connection_mask
+    kernel, _ = layer.tile_weights()
     drawn = draw_filters(
-        convert_to_numpy(layer.kernel),
-        layer.output_grid,
+        convert_to_numpy(kernel),
+        layer.tile_grid,
         layer.kernel_size,
         arguments.filters,
         arguments.channels,

@@ -11,7 +11,7 @@ from conftest import run_script
 from freeconv.io import read_metadata, write_parquet
 from freeconv.results.schemas import EVALUATION_SCHEMA, HISTORY_SCHEMA
 
-RUNS = ("cnn/none-0/vcp-0", "fcn/none-0/vcp-0")
+RUNS = ("cnn/none-0/vcp-0/data-1", "fcn/none-0/vcp-0/data-1")
 OUTPUTS = ("history", "evaluation", "settings", "provenance", "summary")
 
 

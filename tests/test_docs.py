@@ -288,7 +288,7 @@ def test_a_study_of_ones_own_runs_to_the_end(snakemake, own_study):
     assert set(evaluation.loc[evaluation["perturbation"] == "brightness", "strength"]) == {0.2}
     networks = pd.read_parquet(results / "networks/shapes.parquet")
     assert networks.loc[networks["kind"] == "free_convolution", "units"].tolist() == [8, 16]
-    cell = results / "runs/shapes/fcn/brightness-0.3/vcp-0/fold-0/repeat-0/history.parquet"
+    cell = results / "runs/shapes/fcn/brightness-0.3/vcp-0/data-1/fold-0/repeat-0/history.parquet"
     assert read_metadata(cell)["settings"]["network"] == "tiny"
 
     listed = re.findall(r"`(figures/\S+|tables/\S+)`", (ROOT / "docs/extending.md").read_text())

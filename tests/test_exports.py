@@ -12,7 +12,7 @@ from freeconv.io import read_metadata, read_parquet
 from freeconv.results.exports import to_mlflow, to_tensorboard
 from freeconv.results.schemas import HISTORY_SCHEMA, METRICS
 
-RUN = "digits/fcn/translation-0.1/vcp-0/fold-2/repeat-0"
+RUN = "digits/fcn/translation-0.1/vcp-0/data-1/fold-2/repeat-0"
 PATH = ROOT / f"results/sharing/runs/{RUN}/history.parquet"
 
 

@@ -91,7 +91,7 @@ def test_snakemake_leaves_the_checkpoint_of_a_failed_job_and_asks_for_more_memor
     root, snakemake, tmp_path
 ):
     results = tmp_path / "results/smoke"
-    folder = results / "runs/digits/cnn/none-0/vcp-0/fold-1/repeat-0"
+    folder = results / "runs/digits/cnn/none-0/vcp-0/data-1/fold-1/repeat-0"
     files = [tmp_path / "data/digits.npy", results / "folds/digits.parquet"]
     files += [folder / "checkpoint.npz", folder / "evaluated.parquet"]
     for file in files:
@@ -106,7 +106,7 @@ def test_snakemake_leaves_the_checkpoint_of_a_failed_job_and_asks_for_more_memor
     assert run.returncode != 0
     first, again = map(int, re.findall(r"resources: .*mem_mb=(\d+)", run.stdout))
     assert again == 2 * first > 1000, run.stdout
-    log = tmp_path / "logs/smoke/train/digits/cnn/none-0/vcp-0/fold-1/repeat-0.log"
+    log = tmp_path / "logs/smoke/train/digits/cnn/none-0/vcp-0/data-1/fold-1/repeat-0.log"
     assert "invalid choice: 'none'" in log.read_text()
     assert [file.name for file in folder.iterdir()] == ["checkpoint.npz"]
 

@@ -64,7 +64,7 @@ def test_its_curves_are_those_of_the_kept_runs(executed):
     assert sorted(curves) == [(m, v) for m in ("cnn", "fcn") for v in (0.0, 0.1, 0.3, 0.5)]
     for (model, level), (mean, bands) in curves.items():
         name = f"translation-{level:g}" if level else "none-0"
-        folder = ROOT / f"results/mnist_cpu/runs/mnist/{model}/{name}/vcp-0"
+        folder = ROOT / f"results/mnist_cpu/runs/mnist/{model}/{name}/vcp-0/data-1"
         folds = [pd.read_parquet(f) for f in sorted(folder.glob("fold-*/repeat-0/history.parquet"))]
         assert len(folds) == 2
         one, other = (f.loc[f["epoch"] >= 1, "val_accuracy"].to_numpy() for f in folds)

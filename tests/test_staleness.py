@@ -226,7 +226,7 @@ def test_other_images_make_their_runs_stale(project, planned, snakemake):
 
 def test_the_status_names_reasons(project, snakemake):
     configure(project, datasets=training(project, learning_rate=0.002))
-    history = "results/smoke/runs/digits/cnn/none-0/vcp-0/fold-1/repeat-0/history.parquet"
+    history = "results/smoke/runs/digits/cnn/none-0/vcp-0/data-1/fold-1/repeat-0/history.parquet"
     (project / history).unlink()
     run = snakemake(
         project,
@@ -242,7 +242,7 @@ def test_the_status_names_reasons(project, snakemake):
 def test_a_stale_run_is_trained_once(project, snakemake, planned):
     """And the next run finds it valid, whatever Snakemake noted."""
     configure(project, datasets=training(project, epochs=1))
-    target = "results/smoke/runs/digits/cnn/none-0/vcp-0/fold-1/repeat-0/evaluation.parquet"
+    target = "results/smoke/runs/digits/cnn/none-0/vcp-0/data-1/fold-1/repeat-0/evaluation.parquet"
     run = snakemake(
         project,
         target,

@@ -20,10 +20,10 @@ from freeconv.study.outputs import figures_of, tables_of
 from freeconv.study.settings import format_value
 
 RUNS = [
-    "cnn/none-0/vcp-0",
-    "cnn/translation-0.3/vcp-0",
-    "fcn/none-0/vcp-0",
-    "fcn/translation-0.3/vcp-0",
+    "cnn/none-0/vcp-0/data-1",
+    "cnn/translation-0.3/vcp-0/data-1",
+    "fcn/none-0/vcp-0/data-1",
+    "fcn/translation-0.3/vcp-0/data-1",
     "fcn/translation-0.3/vcp-0.5",
 ]
 
@@ -60,7 +60,7 @@ def test_every_run_has_its_records(results):
 def test_a_run_says_where_it_comes_from(results, study):
     cell = next(cell for cell in study.runs() if cell.vcp == 0.5)
     metadata = read_metadata(
-        results / "runs/digits/fcn/translation-0.3/vcp-0.5/fold-1/repeat-0/history.parquet"
+        results / "runs/digits/fcn/translation-0.3/vcp-0.5/data-1/fold-1/repeat-0/history.parquet"
     )
     assert metadata["settings"] == vars(study.settings_of(cell))
     assert metadata["device"] == "cpu, 1 thread"
@@ -110,7 +110,7 @@ def test_models_are_temporary_unless_kept(results):
 
 
 def test_every_job_has_a_log_and_runs_a_benchmark(smoke, results):
-    log = smoke / "logs/smoke/train/digits/cnn/none-0/vcp-0/fold-1/repeat-0.log"
+    log = smoke / "logs/smoke/train/digits/cnn/none-0/vcp-0/data-1/fold-1/repeat-0.log"
     lines = [line for line in log.read_text().splitlines() if " epoch " in line]
     assert len(lines) == 3
     assert re.search(
@@ -194,7 +194,7 @@ def test_a_run_by_hand_gives_the_rows_of_the_workflow(train_by_hand, results, st
     cell = next(c for c in study.runs() if (c.model, c.level, c.vcp) == ("fcn", 0.3, 0))
     run = train_by_hand(study.settings_of(cell), "cpu")
     assert run.returncode == 0, run.stderr
-    folder = results / "runs/digits/fcn/translation-0.3/vcp-0/fold-1/repeat-0"
+    folder = results / "runs/digits/fcn/translation-0.3/vcp-0/data-1/fold-1/repeat-0"
     pd.testing.assert_frame_equal(
         pd.read_parquet(tmp_path / "history.parquet").drop(columns="seconds"),
         pd.read_parquet(folder / "history.parquet").drop(columns="seconds"),

@@ -81,7 +81,7 @@ rule filter_picture:
     conda:
         "../../envs/train.yaml"
     params:
-        title="{dataset}, {model}, {augmentation} {level}, vcp {vcp}, fold {fold}, repeat {repeat}",
+        title="{dataset}, {model}, {augmentation} {level}, vcp {vcp}, training share {training_share}, fold {fold}, repeat {repeat}",
     shell:
         'python "$FREECONV/scripts/draw.py" filters --model-file {input:q} '
         "--title {params.title:q} --output {output:q} 2> {log:q}"

@@ -11,11 +11,11 @@ from freeconv.results.best_epoch import finite_epochs
 from freeconv.results.schemas import METRICS, RUN_FIELDS
 from freeconv.study.labels import STATISTICS
 
-# One row per (dataset, model, augmentation, level, vcp, statistic): `folds` behind it,
+# One row per (dataset, model, augmentation, level, vcp, training_share, statistic): `folds` behind it,
 # and the `rows` of the history that its medians are taken over.
 SUMMARY_SCHEMA = pa.schema(
     [
-        *RUN_FIELDS[:5],
+        *RUN_FIELDS[:6],
         ("statistic", pa.string()),
         *((name, pa.float64()) for name in METRICS),
         ("folds", pa.int64()),
@@ -23,7 +23,7 @@ SUMMARY_SCHEMA = pa.schema(
     ]
 )
 
-RUN = ("dataset", "model", "augmentation", "level", "vcp")
+RUN = ("dataset", "model", "augmentation", "level", "vcp", "training_share")
 """The columns that identify a run but for its fold and repeat."""
 
 IDENTITY = (*RUN, "fold", "repeat")
@@ -45,11 +45,11 @@ def summarise(history: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         history: One row per epoch, with the columns `dataset`, `model`, `augmentation`, `level`,
-            `vcp`, `fold`, `repeat`, `epoch` and those of `schemas.METRICS`.
+            `vcp`, `training_share`, `fold`, `repeat`, `epoch` and those of `schemas.METRICS`.
 
     Returns:
-        A row per (dataset, model, augmentation, level, vcp, statistic), sorted by these, with a
-        column a metric; `folds`, the number of folds behind the row; and `rows`, the number of
+        A row per (dataset, model, augmentation, level, vcp, training_share, statistic), sorted by
+        these, with a column a metric; `folds`, the number of folds behind the row; and `rows`, the number of
         epochs its medians are taken over. A metric that is null throughout stays null.
 
     Raises:

@@ -173,18 +173,23 @@ def _odd_fold(counts):
     return int(differences.argmax())
 
 
-def check_batch(folds: np.ndarray, batch_size: int) -> None:
-    """Raises InputError where the training part of a fold holds fewer images than a batch.
+def check_batch(
+    labels: np.ndarray, folds: np.ndarray, batch_size: int, share: float = 1.0
+) -> None:
+    """Raises InputError where a share of the training part of a fold is less than a batch.
 
     Args:
+        labels: Class of every image.
         folds: Fold of every image, as `assign_folds` returns it.
         batch_size: Images a training step.
+        share: The smallest share of training images that is trained on.
     """
-    sizes = len(folds) - np.bincount(folds)
-    if sizes.min() < batch_size:
+    sizes = [len(nested_subset(labels[folds != fold], share, 0)) for fold in range(max(folds) + 1)]
+    if min(sizes) < batch_size:
+        of = f"of training_share {share:g} " if share < 1 else ""
         raise InputError(
-            f"batch_size: {batch_size} is more than the {sizes.min()} training images of fold "
-            f"{sizes.argmin()}; expected at most {sizes.min()}."
+            f"batch_size: {batch_size} is more than the {min(sizes)} training images {of}of fold "
+            f"{np.argmin(sizes)}; expected at most {min(sizes)}."
         )
 
 
@@ -225,6 +230,36 @@ def split(folds: np.ndarray, fold: int) -> tuple[np.ndarray, np.ndarray]:
     if not validation.any():
         raise InputError(f"Received fold={fold!r}; the folds are {np.unique(folds).tolist()}.")
     return np.flatnonzero(~validation), np.flatnonzero(validation)
+
+
+def nested_subset(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Chooses a share of images, of every class alike.
+
+    Those of a smaller share are among those of a larger one with the same seed.
+
+    Args:
+        labels: Class of every image, shape `(n,)`.
+        share: Above 0, at most 1; of each class it gives a whole number of images, at least one.
+        seed: Non-negative integer.
+
+    Returns:
+        Integer array, the chosen images, ascending; all of them with `share=1`.
+
+    Raises:
+        InputError: If `share` is out of its range.
+
+    Example:
+        >>> nested_subset(np.array([0, 1, 0, 1, 0, 1]), 0.3, seed=0).size
+        2
+    """
+    if not 0 < share <= 1:
+        raise InputError(f"`share` must be above 0 and at most 1. Received: {share}.")
+    order = np.random.default_rng(seed).permutation(len(labels))
+    chosen = [
+        (of_class := order[labels[order] == label])[: max(round(share * len(of_class)), 1)]
+        for label in np.unique(labels)
+    ]
+    return np.sort(np.concatenate(chosen))
 
 
 class Split(NamedTuple):

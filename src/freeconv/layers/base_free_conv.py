@@ -17,7 +17,9 @@ from freeconv.layers.connection_mask import (
     without_masked,
 )
 from freeconv.layers.patch_products import in_order_of_positions, multiply_patches
+from freeconv.layers.kernel_banks import initial_mixing, mix, mixed_variance, shares_of_banks
 from freeconv.layers.patches import PatchTable, output_grid, tile_grid, zero_margins
+from freeconv.layers.soft_sharing import SoftSharing, on_grid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,6 +74,7 @@ class BaseFreeConv(keras.layers.Layer):
         glorot_fans="kernel_shape",
         seed=None,
         sharing=1,
+        banks=None,
         **kwargs,
     ):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
@@ -102,9 +105,11 @@ class BaseFreeConv(keras.layers.Layer):
         self.glorot_fans = argument_validation.choice(glorot_fans, "glorot_fans", GLOROT_FANS)
         self.seed = argument_validation.seed_or_new(seed)
         self.sharing = argument_validation.degree_of_sharing(sharing, "sharing", self.axes)
+        self.banks = None if banks is None else argument_validation.positive_int(banks, "banks")
+        self._check_banks()
         self.input_spec = keras.layers.InputSpec(ndim=len(self.axes) + 2)
         self.output_grid = self.tile = self.tile_grid = None
-        self.kernel = self.bias = self.connection_mask = None
+        self.kernel = self.bias = self.connection_mask = self.mixing = None
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Makes the weights for inputs of `input_shape`."""
@@ -112,15 +117,22 @@ class BaseFreeConv(keras.layers.Layer):
         self.output_grid = self._output_grid(size)
         self.tile = self._tile()
         self.tile_grid = tile_grid(self.output_grid, self.tile)
-        tiles = math.prod(self.tile_grid)
-        if tiles > 1:
+        kernels = math.prod(self.tile_grid) if self.banks is None else self.banks
+        if self._has_patches():
             geometry = (self.kernel_size, self.strides)
             self._margins = zero_margins(size, *geometry, self.padding)
             padded = [n + sum(zeros) for n, zeros in zip(size, self._margins, strict=True)]
             self._table = PatchTable.of(self.output_grid, *geometry, padded, self.tile, channels)
-        shape = (tiles, math.prod(self.kernel_size) * channels, self.filters)
+        shape = (kernels, math.prod(self.kernel_size) * channels, self.filters)
 
-        regularizer, constraint = self.kernel_regularizer, self.kernel_constraint
+        if self.banks is not None:
+            self.mixing = self.add_weight(
+                name="mixing",
+                shape=(*self.output_grid, self.banks),
+                initializer=initial_mixing(self.seed),
+            )
+        regularizer = on_grid(self.kernel_regularizer, self.tile_grid)
+        constraint = self.kernel_constraint
         if self.connection_dropout > 0:
             present = draw_connections(shape, self.connection_dropout, self.seed)
             self.connection_mask = add_connection_mask(self, present)
@@ -137,9 +149,9 @@ class BaseFreeConv(keras.layers.Layer):
         if self.use_bias:
             self.bias = self.add_weight(
                 name="bias",
-                shape=(*self.tile_grid, self.filters),
+                shape=(*(self.tile_grid if self.banks is None else (kernels,)), self.filters),
                 initializer=self.bias_initializer,
-                regularizer=self.bias_regularizer,
+                regularizer=on_grid(self.bias_regularizer, self.tile_grid),
                 constraint=self.bias_constraint,
             )
         self.input_spec = keras.layers.InputSpec(shape=(None, *input_shape[1:]))
@@ -152,7 +164,7 @@ class BaseFreeConv(keras.layers.Layer):
             # The mask alone says which weights are masked, whatever is stored in their places;
             # their gradient becomes zero here.
             kernel = without_masked(kernel, self.connection_mask)
-        if math.prod(self.tile_grid) == 1:
+        if not self._has_patches():
             return self.activation(self._convolution(inputs, kernel))
         outputs = multiply_patches(kernel, self._pixels(inputs), self._table)
         if self.bias is not None:
@@ -167,21 +179,48 @@ class BaseFreeConv(keras.layers.Layer):
         outputs = self._images(outputs)
         return outputs if elementwise else self.activation(outputs)
 
-    def _convolution(self, inputs, kernel):
-        """Returns what a single tile gives: one kernel for all positions is a convolution."""
+    def tile_weights(self) -> tuple[keras.KerasTensor, keras.KerasTensor | None]:
+        """Returns kernel and bias of every tile, whichever way the layer holds them.
+
+        Returns:
+            `(kernel, bias)` of the shapes `(tiles, patch, filters)` and `(*tile_grid, filters)`, or
+            `None` without a bias: masked weights are 0, and banks are mixed.
+        """
+        kernel, bias = self.kernel.value, None if self.bias is None else self.bias.value
+        if self.connection_mask is not None:
+            kernel = without_masked(kernel, self.connection_mask)
+        if self.banks is None:
+            return kernel, bias
+        shares = shares_of_banks(self.mixing.value)
+        flat = ops.reshape(shares, (-1, self.banks))
+        mixed = ops.matmul(flat, ops.reshape(kernel, (self.banks, -1)))
+        kernel = ops.reshape(mixed, (-1, *kernel.shape[1:]))
+        return kernel, None if bias is None else ops.matmul(shares, bias)
+
+    def _has_patches(self):
+        """Whether positions have patches of their own: otherwise the layer is a convolution."""
+        return self.banks is None and math.prod(self.tile_grid) > 1
+
+    def _convolution(self, inputs, kernels):
+        """Returns what a few kernels for all positions give: one, or banks that are mixed."""
         inputs = argument_validation.images_of_shape(inputs, self.input_spec.shape[1:])
+        # Side by side, as filters of one convolution.
+        kernel = ops.transpose(kernels, (1, 0, 2))
         outputs = ops.conv(
             ops.cast(inputs, self.compute_dtype),
-            ops.reshape(kernel, (*self.kernel_size, -1, self.filters)),
+            ops.reshape(kernel, (*self.kernel_size, -1, kernels.shape[0] * self.filters)),
             self.strides,
             self.padding,
             self.data_format,
         )
-        if self.bias is None:
+        if self.bias is not None:
+            bias = ops.cast(ops.reshape(self.bias, (-1,)), self.compute_dtype)
+            ones = (1,) * len(self.axes)
+            outputs = outputs + ops.reshape(bias, self._by_image_format((*ones, -1), (-1, *ones)))
+        if self.banks is None:
             return outputs
-        bias = ops.cast(ops.reshape(self.bias, (self.filters,)), self.compute_dtype)
-        ones = (1,) * len(self.axes)
-        return outputs + ops.reshape(bias, self._by_image_format((*ones, -1), (-1, *ones)))
+        shares = ops.cast(shares_of_banks(self.mixing), self.compute_dtype)
+        return mix(outputs, shares, channels_last=self.data_format == "channels_last")
 
     def _pixels(self, inputs):
         """Returns images as (pixels, channels, batch), padded."""
@@ -233,14 +272,16 @@ class BaseFreeConv(keras.layers.Layer):
             "glorot_fans": self.glorot_fans,
             "seed": self.seed,
             "sharing": self.sharing,
+            "banks": self.banks,
         }
 
     def _initial_kernel(self, shape, dtype=None):
         kernel = self.kernel_initializer(shape, dtype=dtype)
         if self.glorot_fans == "per_location":
-            kernel = kernel * _per_location_gain(
-                self.kernel_initializer, shape, math.prod(self.kernel_size)
-            )
+            gain = _per_location_gain(self.kernel_initializer, shape, math.prod(self.kernel_size))
+            if self.banks is not None:
+                gain = gain / ops.sqrt(mixed_variance(self.mixing))
+            kernel = kernel * gain
         if self.connection_mask is not None:
             kernel = without_masked(kernel, self.connection_mask)
         return kernel
@@ -276,6 +317,19 @@ class BaseFreeConv(keras.layers.Layer):
                 f"padding='{self.padding}'."
             )
         return grid
+
+    def _check_banks(self):
+        if self.banks is None:
+            return
+        for name, usual in (("sharing", (1,) * len(self.axes)), ("connection_dropout", 0.0)):
+            if getattr(self, name) != usual:
+                raise ValueError(
+                    f"`banks` are another way of sharing weights than `{name}`; give one of them. "
+                    f"Received: banks={self.banks} and {name}={getattr(self, name)!r}."
+                )
+        for name in ("kernel_regularizer", "bias_regularizer"):
+            if isinstance(getattr(self, name), SoftSharing):
+                raise ValueError(f"`banks` have no neighbours; `{name}` cannot be SoftSharing.")
 
     def _tile(self):
         if self.sharing == argument_validation.SHARED_BY_ALL:

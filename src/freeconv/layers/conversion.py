@@ -72,8 +72,8 @@ def to_free(model: keras.Model, sharing: int | str = 1) -> keras.Model:
     Every `keras.layers.Conv1D`, `Conv2D` and `Conv3D` becomes a `FreeConv1D`, `FreeConv2D` or
     `FreeConv3D` of the same name, with its kernel and its bias at every position: the copy computes
     what the model computes, and its kernels part only when it is trained. Free convolutions of
-    another degree of sharing get the degree asked for; the kernel of a tile is then the mean over
-    its positions, masked connections counting as zeros, and none is masked any more. Models inside
+    another degree of sharing, or with banks, get the degree asked for; the kernel of a tile is then
+    the mean over its positions, masked connections counting as zeros, and none is masked any more. Models inside
     the model are converted, and the layer of a `keras.layers.TimeDistributed`. All other layers are
     copied with their state: weights, vocabularies, fitted statistics, random generators.
 
@@ -111,7 +111,7 @@ def to_free(model: keras.Model, sharing: int | str = 1) -> keras.Model:
 
     def concerns(layer):
         if isinstance(layer, BaseFreeConv):
-            return layer.sharing != degree(layer)
+            return layer.banks is not None or layer.sharing != degree(layer)
         return isinstance(layer, tuple(_FREE))
 
     def convert(layer):
@@ -293,7 +293,7 @@ def _free(layer, sharing):
 def _with_sharing(layer, sharing):
     """Returns a free convolution of another degree of sharing, without weights."""
     changed = _tile_functions(layer, for_other_tiles)
-    return renewed(layer, sharing=sharing, connection_dropout=0.0, **changed)
+    return renewed(layer, sharing=sharing, banks=None, connection_dropout=0.0, **changed)
 
 
 def _shared(layer):
@@ -338,13 +338,17 @@ def _convert_weights(layer, other):
     """Gives a convolution the mean weights over its positions of another kind of convolution."""
     grid = (layer if isinstance(layer, BaseFreeConv) else other).output_grid
     tiles, groups = (_tile_of_positions(each, grid) for each in (layer, other))
-    kernel = keras.ops.convert_to_numpy(layer.kernel)
-    if getattr(layer, "connection_mask", None) is not None:
-        kernel = kernel * keras.ops.convert_to_numpy(layer.connection_mask)
+    kernel, bias = _tile_weights(layer)
     _assign_means(other.kernel, kernel.reshape(tiles.max() + 1, -1), tiles, groups)
     if other.bias is not None:
-        bias = keras.ops.convert_to_numpy(layer.bias)
         _assign_means(other.bias, bias.reshape(tiles.max() + 1, -1), tiles, groups)
+
+
+def _tile_weights(layer):
+    """Returns kernel and bias of each tile of either kind of convolution, as arrays."""
+    free = isinstance(layer, BaseFreeConv)
+    kernel, bias = layer.tile_weights() if free else (layer.kernel, layer.bias)
+    return keras.ops.convert_to_numpy(kernel), bias is not None and keras.ops.convert_to_numpy(bias)
 
 
 def _tile_of_positions(layer, grid):

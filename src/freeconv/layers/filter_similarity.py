@@ -104,6 +104,29 @@ def norm_variation(kernel: np.ndarray, grid: Sequence[int]) -> float:
     return float(norms.std() / mean) if np.isfinite(mean) and mean > 0 else np.nan
 
 
+def common_share(kernel: np.ndarray, counts: Sequence[int]) -> float:
+    """Returns how much of the kernels of all positions is their mean, as a share of squares.
+
+    The squared norm of the mean kernel over the mean of the squared norms: 1 where all are the
+    same, as in a convolution; about 1 / positions for independent ones of mean zero. One minus it
+    is the share that `to_shared` would lose. NaN where all are zero or any is not finite.
+
+    Args:
+        kernel: Kernels of the tiles of a free convolution, of any shape `(tiles, ...)`.
+        counts: Positions of each tile.
+
+    Example:
+        >>> common_share(np.array([[1.0, 1.0], [1.0, -1.0]]), [1, 1])
+        0.5
+    """
+    kernel = np.asarray(kernel, dtype=np.float64).reshape(len(counts), -1)
+    weights = np.asarray(counts, dtype=np.float64) / np.sum(counts)
+    squares = weights @ np.square(kernel).sum(axis=1)
+    if not (np.isfinite(squares) and squares > 0):
+        return np.nan
+    return float(np.square(weights @ kernel).sum() / squares)
+
+
 def _means(cosines):
     """Returns the mean cosine, and the mean distance of unit vectors at such cosines."""
     cosines = np.clip(cosines, -1.0, 1.0)

@@ -90,6 +90,12 @@ class FreeConv2D(BaseFreeConv):
             kernel and one bias: int or pair of ints of at least 1, or `"all"` for one tile of all
             positions. 1 shares nothing. Tiles start at the first row and column; where the grid is
             no multiple of them the last ones are smaller.
+        banks: int of at least 1: low-rank weight sharing (Elsayed et al. 2020) instead of tiles.
+            All positions have so many kernels and biases in common, and each mixes them by shares
+            of its own, the softmax of its logits: 1 is a convolution, as many as positions can be
+            anything that `sharing=1` can. It costs about as much as that many convolutions.
+            `"per_location"` then gives mixed kernels the variance of those of a convolution. `None`
+            for none; not with `sharing`, `connection_dropout` or a penalty of `SoftSharing`.
 
     Input shape:
         4D tensor `(batch, rows, columns, channels)` with `"channels_last"`, `(batch, channels,
@@ -104,9 +110,11 @@ class FreeConv2D(BaseFreeConv):
     Attributes:
         kernel: weight of shape `(tiles, kernel_rows * kernel_columns * channels, filters)`; tiles
             in row-major order, inputs of a patch in the order (row, column, channel), for either
-            data format. With `sharing=1` a tile is a position.
+            data format. With `sharing=1` a tile is a position. With `banks`, `(banks, ...)`.
         bias: weight of shape `(tile_rows, tile_columns, filters)`, for either data format, or
-            `None`.
+            `None`. With `banks`, `(banks, filters)`.
+        mixing: weight of shape `(out_rows, out_columns, banks)`, logits of the shares of banks;
+            `None` without them.
         connection_mask: boolean non-trainable weight of the kernel's shape, true where the
             connection exists; `None` with `connection_dropout=0`.
         output_grid: `(out_rows, out_columns)`, the grid of positions. `None` before build.

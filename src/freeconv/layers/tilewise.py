@@ -8,6 +8,8 @@ a regularizer says of axes, or of a whole kernel, so has another meaning there.
 import keras
 from keras import ops
 
+from freeconv.layers.soft_sharing import SoftSharing
+
 # They treat each weight by itself (or sum over all), so that axes do not matter to them.
 _ELEMENTWISE = (
     keras.constraints.NonNeg,
@@ -92,6 +94,8 @@ def for_other_tiles(function, tile_axes, rank):
     """
     if function is None or isinstance(function, _Tilewise) or type(function) in _ELEMENTWISE:
         return function
+    if isinstance(function, SoftSharing):  # between tiles, however many
+        return function
     if type(function) in _NORMS and min(_axes(function, rank)) >= tile_axes:
         return function
     raise ValueError(
@@ -115,6 +119,8 @@ def for_one_tile(function, tile_axes, rank, shape):
     function = for_other_tiles(function, tile_axes, rank)
     if isinstance(function, _Tilewise):
         return function.inner
+    if isinstance(function, SoftSharing):  # no two tiles are left to differ
+        return None
     if type(function) not in _NORMS:
         return function
     last = len(shape) - 1

@@ -106,7 +106,8 @@ def _words(settings):
     words = {name: format_value(settings[name]) for name in RUN_IDENTITY}
     return (
         *(words["dataset"], words["model"], f"{words['augmentation']}-{words['level']}"),
-        *(f"{name}-{words[name]}" for name in ("vcp", "fold", "repeat")),
+        *(f"vcp-{words['vcp']}", f"data-{words['training_share']}"),
+        *(f"{name}-{words[name]}" for name in ("fold", "repeat")),
     )
 
 

@@ -29,7 +29,7 @@ SOFTWARE = ("freeconv", "python", *PACKAGES, *PACKAGES_OF["tensorflow"], *PACKAG
 # One row per run: the digest of its data, where it was trained, and under which versions.
 PROVENANCE_SCHEMA = pa.schema(
     [
-        *RUN_FIELDS[:8],
+        *RUN_FIELDS[:-1],  # but the epoch
         *((name, pa.string()) for name in ("data", "device", "machine", *SOFTWARE)),
     ]
 )

@@ -9,7 +9,10 @@ import pyarrow as pa
 
 from freeconv.study.settings import RunSettings
 
-RUN_IDENTITY = ("dataset", "model", "augmentation", "level", "vcp", "fold", "repeat")
+RUN_IDENTITY = (
+    *("dataset", "model", "augmentation", "level", "vcp"),
+    *("training_share", "fold", "repeat"),
+)
 RUN_COLUMNS = (*RUN_IDENTITY, "seed")
 TRIAL_COLUMNS = ("dataset", "model", "layers", "learning_rate", "fold", "seed")
 
@@ -40,6 +43,7 @@ METRICS = (
     "matched_distance_1",
     "matched_distance_4",
     "norm_variation",
+    "common_share",
 )
 
 RUN_FIELDS = [
@@ -48,6 +52,7 @@ RUN_FIELDS = [
     ("augmentation", pa.string()),
     ("level", pa.float64()),
     ("vcp", pa.float64()),
+    ("training_share", pa.float64()),
     ("fold", pa.int64()),
     ("repeat", pa.int64()),
     ("seed", pa.int64()),

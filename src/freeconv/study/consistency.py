@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from freeconv.data.sources import check_source
@@ -21,7 +22,25 @@ def can_have_vcp(config: Mapping[str, Any]) -> bool:
     """
     built = config["extension"]["built_networks"] if config["extension"] else ()
     networks = {training["network"] for training in config["datasets"].values()}
-    return "fcn" in _kinds(config) and not networks & set(built)
+    return "fcn" in _kinds(config) and not networks & set(built) and not _schemes(config)
+
+
+SCHEMES = ("banks", "phases", "release", "penalty")
+"""Keys of variants that say how weights are shared, beside `sharing`."""
+
+TOGETHER = {
+    *(("phases", "release"), ("penalty", "phases"), ("penalty", "release")),
+    ("penalty", "sharing"),
+}
+"""Pairs of ways of sharing that go together."""
+
+
+def _schemes(config):
+    """`variants.<name>.<key>` of all that share weights otherwise than by `sharing`."""
+    variants = config["variants"] or {}
+    return [
+        f"variants.{name}.{key}" for name in variants for key in SCHEMES if key in variants[name]
+    ]
 
 
 def _kinds(config):
@@ -67,6 +86,15 @@ def check_consistency(config: Mapping[str, Any], extension: Any) -> None:
             )
     variants = config["variants"] or {}
     _check_variants(config["models"], variants)
+    if 1 not in config["training_shares"]:
+        raise InputError(
+            f"training_shares: {config['training_shares']} lacks 1, all training images, which "
+            "tables and figures of a study are of; add it"
+        )
+    if config["vcp"] and (schemes := _schemes(config)):
+        raise InputError(
+            f"vcp: not with {schemes[0]}, whose kernels mask no connections; set vcp to null"
+        )
     if config["vcp"] and "fcn" not in _kinds(config):
         raise InputError(
             "vcp: variable connection patterns need the model fcn; "
@@ -93,12 +121,18 @@ def _check_variants(models, variants):
             raise InputError(f"variants.{name}: the name is taken; choose another")
         if name not in models:
             raise InputError(f"variants.{name}: not among models; add it there, or remove it")
-        without_effect = {"sharing", "glorot_fans", "vcp"} & choices.keys()
+        without_effect = {"sharing", "glorot_fans", "vcp", *SCHEMES} & choices.keys()
         if choices["kind"] == "cnn" and without_effect:
             raise InputError(
                 f"variants.{name}.{min(without_effect)}: of free convolutions alone; "
                 "expected kind: fcn"
             )
+        for one, other in combinations(sorted({"sharing", *SCHEMES} & choices.keys()), 2):
+            if (one, other) not in TOGETHER:
+                raise InputError(
+                    f"variants.{name}: {one} and {other} are different ways of sharing weights; "
+                    "keep one of them, and describe another variant for the other"
+                )
 
 
 def _check_built(network, extension, vcp, variants):
@@ -108,7 +142,7 @@ def _check_built(network, extension, vcp, variants):
     if vcp:
         raise InputError(f"vcp: {reason} masked connections; {remedy}, or set vcp to null")
     for name, choices in variants.items():
-        if {"sharing", "glorot_fans"} & choices.keys():
+        if {"sharing", "glorot_fans", *SCHEMES} & choices.keys():
             raise InputError(f"variants.{name}: {reason} variants; {remedy}, or remove the variant")
 
 

@@ -1,7 +1,7 @@
 """A study: the grid of runs that its configuration spans, and the settings of each.
 
 A run is one training job, identified by (dataset, model, augmentation, level,
-vcp, fold, repeat). Level 0 of every augmentation is one and the same run, whose
+vcp, training_share, fold, repeat). Level 0 of every augmentation is one and the same run, whose
 augmentation is `none`. A trial is a training job of the hyperparameter search,
 which stands beside the grid.
 """
@@ -25,6 +25,7 @@ from freeconv.study.settings import (
     Run,
     RunSettings,
     Search,
+    SharingScheme,
     TrainingSettings,
     Trial,
     Variant,
@@ -57,6 +58,7 @@ class Study:
         vcp: the grid of variable connection patterns, or None.
         search: the grid of the hyperparameter search, or None.
         folds: the cross-validation.
+        training_shares: shares of the folds' training images that are trained on, 1 among them.
         repeats: how often each fold is run, with other seeds.
         protocol: choices between paper and published code.
         validation: perturbation -> strength, measured after every epoch.
@@ -80,6 +82,7 @@ class Study:
     vcp: VcpGrid | None
     search: Search | None
     folds: Folds
+    training_shares: tuple[float, ...]
     repeats: int
     protocol: Protocol
     validation: dict[str, float]
@@ -113,6 +116,7 @@ class Study:
             vcp=vcp and VcpGrid.from_config(vcp),
             search=config["search"] and Search.from_config(config["search"]),
             folds=Folds(folds["count"], tuple(folds["run"]), folds["method"]),
+            training_shares=tuple(map(float, config["training_shares"])),
             repeats=config["repeats"],
             protocol=protocol,
             validation={kind: as_level(level) for kind, level in config["validation"].items()},
@@ -126,10 +130,12 @@ class Study:
 
         Returns:
             A list of `Run`. Level 0 of all augmentations is one run a model;
-            variable connection patterns add runs of free convolutions alone.
+            variable connection patterns add runs of free convolutions alone, on all
+            training images.
         """
         conditions = [
-            (model, UNAUGMENTED if level == 0 else augmentation, level, 0.0)
+            (model, UNAUGMENTED if level == 0 else augmentation, level, 0.0, share)
+            for share in self.training_shares
             for model in self.models
             for augmentation, levels in self.augmentations.items()
             for level in levels
@@ -137,7 +143,7 @@ class Study:
         if self.vcp:
             kind = UNAUGMENTED if self.vcp.translation == 0 else "translation"
             conditions += [
-                (model, kind, self.vcp.translation, probability)
+                (model, kind, self.vcp.translation, probability, 1.0)
                 for model in self.free_models()
                 for probability in self.vcp.probabilities
             ]
@@ -154,7 +160,9 @@ class Study:
         return [name for name, variant in self.models.items() if variant.kind == "fcn"]
 
     def varies(self, choice: str) -> bool:
-        """Whether the models differ in a choice: a key of `protocol`, or `sharing`."""
+        """Whether the runs differ in `training_share`, or models in a choice (`Variant.choices`)."""
+        if choice == "training_share":
+            return len(self.training_shares) > 1
         return len({variant.choices[choice] for variant in self.models.values()}) > 1
 
     def network_titles(self) -> dict[str, str]:
@@ -168,15 +176,16 @@ class Study:
             alike = [
                 other.choices
                 for other in self.models.values()
-                if (other.kind, other.sharing) == (variant.kind, variant.sharing)
+                if (other.kind, other.scheme) == (variant.kind, variant.scheme)
             ]
             words = [
                 meanings[variant.choices[choice]]
                 for choice, meanings in labels.CHOICE_TITLES.items()
                 if len({choices[choice] for choices in alike}) > 1
             ]
-            kind = labels.model_title(variant.kind if words and variant.sharing == "1" else name)
-            titles[name] = ", ".join([kind, *words])
+            plain = words and variant.scheme == SharingScheme()
+            kind = labels.model_title(variant.kind if plain else name)
+            titles[name] = ", ".join([labels.scheme_title(variant.scheme) or kind, *words])
         return titles
 
     def seed_of(self, run: Run) -> int:
@@ -184,11 +193,12 @@ class Study:
 
         It follows from the study's seed and the run's identity alone, so that
         adding runs to a study changes no other run; repeat 0 has that of a
-        study without repeats. With `seed_policy: zero`
-        it is 0 for every run (paper, section A.3).
+        study without repeats, and all training images that of one without shares.
+        With `seed_policy: zero` it is 0 for every run (paper, section A.3).
         """
         identity = [run.dataset, run.model, run.augmentation, run.level, run.vcp, run.fold]
-        return self._seed(identity + [run.repeat] * (run.repeat > 0))
+        share = [f"training_share {run.training_share}"] * (run.training_share < 1)
+        return self._seed(identity + [run.repeat] * (run.repeat > 0) + share)
 
     def folds_of(self, dataset: str) -> dict[str, Any]:
         """How the images of a data set are assigned to folds, and of which images.
@@ -221,7 +231,11 @@ class Study:
             learning_rate=training.learning_rate,
             backend=self.backend,
             models={
-                name: {"kind": variant.kind, "sharing": variant.sharing}
+                name: {
+                    "kind": variant.kind,
+                    "sharing": variant.scheme.sharing,
+                    "banks": variant.scheme.banks,
+                }
                 for name, variant in self.models.items()
             },
         )
@@ -274,7 +288,7 @@ class Study:
         same way as a run's (see `seed_of`), and is another than that of any run.
         What the search does not say is as in the data set's own training.
         """
-        run = Run(trial.dataset, trial.model, UNAUGMENTED, 0.0, 0.0, trial.fold, 0)
+        run = Run(trial.dataset, trial.model, UNAUGMENTED, 0.0, 0.0, 1.0, trial.fold, 0)
         training = replace(
             self.datasets[trial.dataset],
             layers=trial.layers,
@@ -290,13 +304,20 @@ class Study:
         digest = hashlib.sha256(json.dumps([self.seed, *identity]).encode()).digest()
         return int.from_bytes(digest[:4], "big") >> 1
 
+    def _subset_seed(self, run):
+        """The seed of which images a share are: that of all networks and shares on a fold."""
+        if run.training_share == 1:
+            return 0
+        return self._seed(["training_share", run.dataset, run.fold, run.repeat])
+
     def _settings(self, run, seed, training):
         folds, variant = self.folds_of(run.dataset), self.models[run.model]
         return RunSettings(
             **vars(run),
             seed=seed,
+            subset_seed=self._subset_seed(run),
             kind=variant.kind,
-            sharing=variant.sharing,
+            **vars(variant.scheme),
             **vars(training),
             glorot_fans=variant.protocol.glorot_fans,
             vcp_kind=variant.protocol.vcp,
@@ -334,7 +355,8 @@ def _models(names, variants, protocol):
     """Name -> `Variant` of every model of a study."""
     models = {}
     for name in names:
-        choices = {"sharing": 1, **choices_of(name, variants)}
-        kind, sharing = choices.pop("kind"), str(choices.pop("sharing"))
-        models[name] = Variant(kind, sharing, replace(protocol, **choices))
+        choices = choices_of(name, variants)
+        own = {key: choices[key] for key in choices.keys() & vars(protocol).keys()}
+        scheme = SharingScheme.from_config(choices)
+        models[name] = Variant(choices["kind"], scheme, replace(protocol, **own))
     return models

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from freeconv.study.settings import SharingScheme
 
 DATASET_TITLES = {"mnist": "MNIST", "cifar10": "CIFAR-10", "digits": "Digits"}
 """Titles of the known data sets, in the order in which tables show them."""
@@ -50,6 +54,7 @@ MEASURE_TITLES = {
     "matched_distance_1": "Distance of matched unit filters, radius 1",
     "matched_distance_4": "Distance of matched unit filters, radius 4",
     "norm_variation": "Variation of the filters' norms",
+    "common_share": "Common share of the kernels",
 }
 """Titles of all that is measured after an epoch."""
 
@@ -101,13 +106,50 @@ def model_title(name: str) -> str:
     return " ".join([MODEL_TITLES.get(first, first.capitalize()), *others])
 
 
+def scheme_title(scheme: SharingScheme) -> str:
+    """Returns how weights are shared, in a few words; none for what `sharing` alone says.
+
+    Example:
+        >>> from freeconv.study.settings import SharingScheme
+        >>> scheme_title(SharingScheme(banks=4)), scheme_title(SharingScheme(release=5))
+        ('4 banks', 'released after 5 epochs')
+        >>> scheme_title(SharingScheme(phase_period=2, phase_strength=0.5))
+        'mean 0.5 every 2 epochs'
+    """
+    words = []
+    if scheme.banks:
+        words.append(counted(scheme.banks, "bank"))
+    if scheme.phase_period:
+        unit = scheme.phase_unit.removesuffix("s")
+        period = unit if scheme.phase_period == 1 else counted(scheme.phase_period, unit)
+        rule = scheme.phase_rule.replace("hebbian", "Hebbian")
+        tile = "" if scheme.phase_tile == "all" else f" of tiles of {scheme.phase_tile}"
+        words.append(f"{rule} {scheme.phase_strength:g}{tile} every {period}")
+    if scheme.release >= 0:
+        words.append(f"released after {counted(scheme.release, 'epoch')}")
+    for name, strength in (
+        ("neighbours", scheme.neighbour_penalty),
+        ("mean", scheme.mean_penalty),
+    ):
+        if strength:
+            words.append(f"penalty {strength:g}, {name}")
+    return ", ".join(words)
+
+
 def run_title(
-    dataset: str, model: str, augmentation: str, level: float, vcp: float, fold: int, repeat: int
+    dataset: str,
+    model: str,
+    augmentation: str,
+    level: float,
+    vcp: float,
+    training_share: float,
+    fold: int,
+    repeat: int,
 ) -> str:
     """Returns a run in a few words.
 
     Example:
-        >>> run_title("digits", "fcn", "translation", 0.1, 0.5, 2, 0)
+        >>> run_title("digits", "fcn", "translation", 0.1, 0.5, 1.0, 2, 0)
         'Digits, FCN, translation 0.1, 0.5 masked, fold 2'
     """
     words = [dataset_title(dataset), model_title(model)]
@@ -115,6 +157,8 @@ def run_title(
         words.append(f"{augmentation.replace('_', ' ')} {level:g}")
     if vcp > 0:
         words.append(f"{vcp:g} masked")
+    if training_share < 1:
+        words.append(f"{training_share:g} of the training images")
     words.append(f"fold {fold}")
     if repeat > 0:
         words.append(f"repeat {repeat}")

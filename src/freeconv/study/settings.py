@@ -23,6 +23,7 @@ class Run:
             study's extension.
         level: strength of the augmentation, 0 to 0.99; 0 exactly for `none`.
         vcp: probability that a connection is masked, 0 to 0.99 (paper, section 4.2).
+        training_share: share of the fold's training images that are trained on, above 0, at most 1.
         fold: which fold is the validation part, from 0.
         repeat: number of the repetition on that fold with another seed, from 0.
     """
@@ -32,8 +33,59 @@ class Run:
     augmentation: str
     level: float
     vcp: float
+    training_share: float
     fold: int
     repeat: int
+
+
+@dataclass(frozen=True)
+class SharingScheme:
+    """How much, when and by what force the weights of free convolutions are shared.
+
+    Attributes:
+        sharing: degree of weight sharing: `1`, the side of a tile of positions that have one
+            kernel, or `all`; see `FreeConv2D`.
+        banks: number of kernels that each position mixes in its own way, see `FreeConv2D`; 0:
+            none, each has a kernel of its own.
+        phase_period: so many steps or epochs lie between two phases in which kernels move
+            towards their mean, see `sharing_phases`; 0: there are none.
+        phase_unit: `epochs` or `steps`.
+        phase_strength: of a phase, above 0, at most 1; 0 where there are none.
+        phase_rule: `mean` or `hebbian`.
+        phase_tile: positions whose kernels move together, as `sharing` says.
+        release: epochs that networks begin with as ordinary convolutions, after which the kernels
+            of positions part (d'Ascoli et al. 2019); -1: they begin as free ones.
+        neighbour_penalty: weight of the squared differences of neighbouring kernels in the loss,
+            at least 0, see `SoftSharing`.
+        mean_penalty: weight of the squared differences of kernels from their mean, likewise.
+    """
+
+    sharing: str = "1"
+    banks: int = 0
+    phase_period: int = 0
+    phase_unit: str = "epochs"
+    phase_strength: float = 0.0
+    phase_rule: str = "mean"
+    phase_tile: str = "all"
+    release: int = -1
+    neighbour_penalty: float = 0.0
+    mean_penalty: float = 0.0
+
+    @classmethod
+    def from_config(cls, choices: Mapping[str, Any]) -> "SharingScheme":
+        """The scheme that a variant of a configuration describes; other keys are passed over."""
+        phases, penalty = choices.get("phases", {}), choices.get("penalty", {})
+        return cls(
+            sharing=str(choices.get("sharing", 1)),
+            banks=choices.get("banks", 0),
+            release=choices.get("release", -1),
+            **{f"phase_{name}": _PHASE_TYPES[name](value) for name, value in phases.items()},
+            **{f"{name}_penalty": float(value) for name, value in penalty.items()},
+        )
+
+
+# As settings have them: a strength of 1 is a float, a tile of 2 a text.
+_PHASE_TYPES = {"period": int, "unit": str, "strength": float, "rule": str, "tile": str}
 
 
 @dataclass(frozen=True)
@@ -43,9 +95,10 @@ class RunSettings(Run):
     Attributes:
         seed: seed of the initial weights, connection patterns, order of the
             training images, augmentations and validation perturbations.
+        subset_seed: of which images a share of the training part are; 0 where all are.
         kind: `cnn` or `fcn`, the convolutions that the model has.
-        sharing: degree of weight sharing of free convolutions: `1`, the side of a tile of
-            positions that have one kernel, or `all`; see `FreeConv2D`.
+        sharing, banks, phase_period, phase_unit, phase_strength, phase_rule, phase_tile, release,
+            neighbour_penalty, mean_penalty: of its free convolutions, see `SharingScheme`.
         network: name of the architecture (Table A.2).
         layers: its convolutional layers that are used, from the input on.
         learning_rate: of Adam.
@@ -72,8 +125,18 @@ class RunSettings(Run):
     """
 
     seed: int
+    subset_seed: int
     kind: str
     sharing: str
+    banks: int
+    phase_period: int
+    phase_unit: str
+    phase_strength: float
+    phase_rule: str
+    phase_tile: str
+    release: int
+    neighbour_penalty: float
+    mean_penalty: float
     network: str
     layers: int
     learning_rate: float
@@ -120,7 +183,7 @@ class NetworkSettings:
         layers: its convolutional layers that are used, from the input on.
         learning_rate: of Adam.
         backend: `tensorflow` or `jax`.
-        models: name -> `kind` and `sharing`, see `RunSettings`.
+        models: name -> `kind`, `sharing` and `banks`, see `RunSettings`.
     """
 
     network: str
@@ -236,18 +299,18 @@ class Variant:
 
     Attributes:
         kind: `cnn` or `fcn`, the convolutions they have.
-        sharing: degree of weight sharing of free convolutions, see `RunSettings`.
+        scheme: how weights of free convolutions are shared.
         protocol: the study's, but for what the variant has otherwise.
     """
 
     kind: str
-    sharing: str
+    scheme: SharingScheme
     protocol: Protocol
 
     @property
     def choices(self) -> dict[str, Any]:
-        """All of it but the kind as one mapping, by the names of a study's keys."""
-        return {"sharing": self.sharing, **vars(self.protocol)}
+        """All of it but the kind as one mapping, by the names of settings and of `protocol`."""
+        return {**vars(self.scheme), **vars(self.protocol)}
 
 
 def sharing_of(text: str) -> int | str:

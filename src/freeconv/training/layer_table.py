@@ -23,6 +23,7 @@ def network_records(
     model: str,
     kind: str,
     sharing: int | str,
+    banks: int | None,
     network: str,
     layers: int,
     learning_rate: float,
@@ -36,6 +37,7 @@ def network_records(
         model: Name of the network in its study.
         kind: `cnn` or `fcn`.
         sharing: Degree of weight sharing of free convolutions, see `FreeConv2D`.
+        banks: Number of their kernels that positions mix, or None, likewise.
         network: Name of the architecture, see `models.NETWORKS`.
         layers: How many of its convolutions are used.
         learning_rate: That it is trained with.
@@ -46,7 +48,9 @@ def network_records(
         `pandas.DataFrame` by `schemas.NETWORKS_SCHEMA`, from the image (kind `input`) to the
         softmax output.
     """
-    built = build_model(kind, network, image_shape, classes, layers=layers, sharing=sharing)
+    built = build_model(
+        kind, network, image_shape, classes, layers=layers, sharing=sharing, banks=banks
+    )
     records = [("image", "input", 0, 0, *image_shape, 0, 0)]
     records += [_layer_record(layer) for layer in built.layers if layer.weights]
     rows = [(dataset, model, learning_rate, *record) for record in records]

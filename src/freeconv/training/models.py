@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from freeconv.errors import InputError
-from freeconv.layers import GLOROT_FANS, ConnectionMask, FreeConv2D
+from freeconv.layers import GLOROT_FANS, ConnectionMask, FreeConv2D, SoftSharing
 from freeconv.layers.argument_validation import degree_of_sharing
 from freeconv.study.extensions import builds_model, own_network
 from freeconv.study.networks import NETWORKS, Convolution, Network, check_sizes, first_convolutions
@@ -44,6 +44,9 @@ def build_model(
     glorot_fans: str = "kernel_shape",
     seed: int = 0,
     sharing: int | str = 1,
+    banks: int | None = None,
+    neighbour_penalty: float = 0.0,
+    mean_penalty: float = 0.0,
 ) -> keras.Model:
     """Builds a network of Table A.2, or of an extension, as an uncompiled Keras model.
 
@@ -68,6 +71,11 @@ def build_model(
         sharing: degree of weight sharing of the free layers: 1 (none), the size of a tile of
             positions that have one kernel, or `"all"`; see `FreeConv2D`. Other than 1 for `"fcn"`
             only.
+        banks: int, number of kernels that all positions of a free layer mix; `None` for none; see
+            `FreeConv2D`.
+        neighbour_penalty: float of at least 0, weight of differences between neighbouring kernels
+            and biases of the free layers in the loss, see `SoftSharing`.
+        mean_penalty: likewise, of their differences from the mean.
 
     Returns:
         A functional `keras.Model` from images of shape `(batch, rows, columns, channels)` to class
@@ -117,6 +125,8 @@ def build_model(
             "connection_dropout": vcp if vcp_kind == "kernel" else 0.0,
             "glorot_fans": glorot_fans,
             "sharing": sharing,
+            "banks": banks,
+            **_penalties(neighbour_penalty, mean_penalty),
         }
         x = _convolution_layer(kind, convolution, f"conv{number}", free, seed)(x)
     x = keras.layers.Flatten("channels_last", name="flatten")(x)
@@ -246,6 +256,14 @@ def _convolution_layer(kind, convolution, name, free, seed):
     if kind == "cnn":
         return keras.layers.Conv2D(**arguments)
     return FreeConv2D(**arguments, **free, seed=_seed(seed, f"{name} connections"))
+
+
+def _penalties(neighbours, mean):
+    """The regularizers of a free layer, as arguments; none where they would be zero."""
+    if not (neighbours or mean):
+        return {}
+    penalty = SoftSharing(neighbours, mean)
+    return {"kernel_regularizer": penalty, "bias_regularizer": penalty}
 
 
 def _dense(units, activation, name, seed, dtype=None):

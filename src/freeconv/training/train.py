@@ -12,17 +12,28 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
+from freeconv.data.folds import Split, nested_subset
 from freeconv.errors import InputError
 from freeconv.layers.filter_distances import filter_distances
-from freeconv.layers.filter_similarity import filter_similarity, norm_variation
+from freeconv.layers.filter_similarity import common_share, filter_similarity, norm_variation
+from freeconv.layers.patches import tile_of_positions
+from freeconv.layers.sharing_phases import Phase
 from freeconv.results.best_epoch import LOSSES
 from freeconv.results.schemas import HISTORY_SCHEMA, RUN_COLUMNS
 from freeconv.study.settings import sharing_of
 from freeconv.training.augmentation import Forms
 from freeconv.training.checkpoint import Snapshot
 from freeconv.training.devices import require_backend
-from freeconv.training.engine import Condition, Evaluator, Trainer, computing_in, on_device
+from freeconv.training.engine import (
+    Condition,
+    Evaluator,
+    Pause,
+    Trainer,
+    computing_in,
+    on_device,
+)
 from freeconv.training.models import build_model, first_free_layer
+from freeconv.training.release import release, spread_weights
 
 if TYPE_CHECKING:
     from freeconv.data.folds import Splits
@@ -33,7 +44,7 @@ log = logging.getLogger(__name__)
 
 # Random numbers follow from the run's seed, the stream and the epoch alone: what
 # an epoch draws does not depend on how many numbers were drawn before it.
-TRAINING_STREAM, VALIDATION_STREAM = 0, 1
+TRAINING_STREAM, VALIDATION_STREAM, PHASE_STREAM = 0, 1, 2
 
 RADII = (1, 4)  # of the filter distances (paper, Fig. 5)
 
@@ -75,70 +86,148 @@ def train_run(
             backend than the run's.
     """
     require_backend(settings.backend)
-    count = len(splits.training.labels)
+    images = _training_images(settings, splits.training)
+    with computing_in(settings.precision):
+        training = _Training(settings, images, splits.validation, splits.classes)
+        log.info("%s: %s parameters", settings.model, f"{training.model.count_params():,}")
+        records = _train(training, settings, checkpoint)
+    return TrainedRun(_history(settings, records), training.model)
+
+
+def _training_images(settings, whole):
+    """The part of a fold's training images that a run is trained on, a `folds.Split`."""
+    part = whole
+    if settings.training_share < 1:
+        of = nested_subset(whole.labels, settings.training_share, settings.subset_seed)
+        part = Split(whole.images[of], whole.labels[of])
+    count = len(part.labels)
     if count < settings.batch_size:
         raise InputError(
             f"batch_size: {settings.batch_size} is more than the {count} "
             f"training images of fold {settings.fold} of {settings.dataset}"
+            + f" at training_share {settings.training_share:g}" * (settings.training_share < 1)
         )
-    with computing_in(settings.precision):
-        model = _build(settings, splits)
-        log.info("%s: %s parameters", settings.model, f"{model.count_params():,}")
-        records = _train(model, settings, splits, checkpoint)
-    return TrainedRun(_history(settings, records), model)
+    return part
 
 
-def _build(settings, splits):
-    return build_model(
-        settings.kind,
-        settings.network,
-        splits.training.images.shape[1:],
-        splits.classes,
-        layers=settings.layers,
-        vcp=settings.vcp,
-        vcp_kind=settings.vcp_kind,
-        glorot_fans=settings.glorot_fans,
-        seed=settings.seed,
-        sharing=sharing_of(settings.sharing),
-    )
-
-
-def _train(model, settings, splits, checkpoint):
+def _train(training, settings, checkpoint):
     """Train a network to the end; leave it with its best weights, return a record an epoch."""
-    trainer = Trainer(
-        model,
-        learning_rate=settings.learning_rate,
-        batch_size=settings.batch_size,
-        augmentation=settings.augmentation,
-        level=settings.level,
-        forms=Forms.of(settings),
-        noise_order=settings.noise_order,
-    )
-    validator = _Validator(model, settings, splits.validation)
-    images, labels = on_device(*splits.training)
-    progress = _Progress(settings, len(labels))
-    best = _Best(model)
+    progress = _Progress(settings, training.seen_in_an_epoch)
+    best = _Best(training.model)
     if snapshot := checkpoint and checkpoint.load():
         records = snapshot.records
-        trainer.restore(snapshot.state)
+        if len(records) - 1 > settings.release >= 0:
+            training.release()
+            best.model = training.model
+        training.trainer.restore(snapshot.state)
         best.resume(records[snapshot.best_epoch], snapshot.best_weights)
     else:
-        records = [{**_untrained(), **validator.measure(0)}]
+        records = [{**_untrained(), **training.validator.measure(0)}]
         progress.report(records[0])
     while not _is_over(records, best, settings):
         epoch = len(records)
+        if epoch - 1 == settings.release:
+            training.release()
+            best.spread(training.model)
         start = time.perf_counter()
-        loss, accuracy = trainer.epoch(images, labels, _seed(settings, TRAINING_STREAM, epoch))
+        loss, accuracy = training.epoch(epoch)
         trained = time.perf_counter() - start
-        record = {"epoch": epoch, "loss": loss, "accuracy": accuracy, **validator.measure(epoch)}
+        metrics = training.validator.measure(epoch)
+        record = {"epoch": epoch, "loss": loss, "accuracy": accuracy, **metrics}
         record["seconds"] = time.perf_counter() - start
         records.append(record)
         progress.report(record, trained)
         best.consider(record)
         if checkpoint and checkpoint.is_due():
-            checkpoint.write(Snapshot(records, best.epoch, best.weights, trainer.state()))
+            state = training.trainer.state()
+            checkpoint.write(Snapshot(records, best.epoch, best.weights, state))
     best.restore()
     return records
+
+
+class _Training:
+    """A network, what trains it and what measures it: others once its kernels are released.
+
+    Attributes:
+        model: `keras.Model`.
+        trainer: `engine.Trainer`.
+        validator: `_Validator`.
+    """
+
+    def __init__(self, settings, images, validation, classes):
+        self._settings, self._validation, self._classes = settings, validation, classes
+        self._images = on_device(*images)
+        self._count = len(images.labels)
+        # About as many steps at every share.
+        self._passes = max(round(1 / settings.training_share), 1)
+        # What is released later begins as an ordinary network.
+        self._begin(settings.kind if settings.release < 0 else "cnn")
+
+    @property
+    def seen_in_an_epoch(self):
+        """Images of an epoch, each as often as it is trained on."""
+        return self._passes * self.trainer.steps_of(self._count) * self._settings.batch_size
+
+    def epoch(self, epoch):
+        """Train for one epoch: mean loss and accuracy."""
+        seed = _seed(self._settings, TRAINING_STREAM, epoch)
+        seeds = [seed] if self._passes == 1 else seed.spawn(self._passes)
+        means = [self.trainer.epoch(*self._images, each) for each in seeds]
+        loss, accuracy = np.mean(means, axis=0)
+        return float(loss), float(accuracy)
+
+    def release(self):
+        """Go on as a free network."""
+        state = self.trainer.state()
+        self._begin(self._settings.kind)
+        self.trainer.restore(release(self.model, state))
+
+    def _begin(self, kind):
+        settings = self._settings
+        self.model = self._build(kind)
+        self.trainer = Trainer(
+            self.model,
+            learning_rate=settings.learning_rate,
+            batch_size=settings.batch_size,
+            augmentation=settings.augmentation,
+            level=settings.level,
+            forms=Forms.of(settings),
+            noise_order=settings.noise_order,
+            pause=self._phases() if settings.phase_period and kind == "fcn" else None,
+        )
+        self.validator = _Validator(self.model, settings, self._validation)
+
+    def _build(self, kind):
+        settings = self._settings
+        schemes = {
+            "sharing": sharing_of(settings.sharing),
+            "banks": settings.banks or None,
+            "neighbour_penalty": settings.neighbour_penalty,
+            "mean_penalty": settings.mean_penalty,
+        }
+        return build_model(
+            kind,
+            settings.network,
+            self._validation.images.shape[1:],
+            self._classes,
+            layers=settings.layers,
+            vcp=settings.vcp,
+            vcp_kind=settings.vcp_kind,
+            glorot_fans=settings.glorot_fans,
+            seed=settings.seed,
+            **(schemes if kind == "fcn" else {}),
+        )
+
+    def _phases(self):
+        """The phases of sharing weights, as what interrupts the trainer."""
+        settings = self._settings
+        steps = self._count // settings.batch_size * self._passes
+        period = settings.phase_period * (steps if settings.phase_unit == "epochs" else 1)
+        tile = sharing_of(settings.phase_tile)
+        phase = Phase(settings.phase_strength, settings.phase_rule, tile)
+        return Pause(
+            period, lambda done: phase.of(self.model, _seed(settings, PHASE_STREAM, done))
+        )
 
 
 def _is_over(records, best, settings):
@@ -199,9 +288,13 @@ class _Validator:
         """How far apart, and how alike, the filters of the first free layer are."""
         if self._free_layer is None:
             return {}
-        kernel = keras.ops.convert_to_numpy(self._free_layer.kernel)
-        grid = self._free_layer.tile_grid
-        metrics = {"norm_variation": norm_variation(kernel, grid)}
+        layer = self._free_layer
+        kernel, grid = keras.ops.convert_to_numpy(layer.tile_weights()[0]), layer.tile_grid
+        positions = np.bincount(tile_of_positions(layer.output_grid, layer.tile).ravel())
+        metrics = {
+            "norm_variation": norm_variation(kernel, grid),
+            "common_share": common_share(kernel, positions),
+        }
         for radius in RADII:
             distance = filter_distances(kernel, grid, radius)
             alike = filter_similarity(kernel, grid, radius, linear_sum_assignment)
@@ -220,7 +313,7 @@ class _Best:
     """The best epoch so far, by `best_epoch.best_epoch`, and the weights it ended with."""
 
     def __init__(self, model):
-        self._model = model
+        self.model = model
         self._accuracy = -math.inf  # any trained epoch is better than the untrained network
         self.weights = model.get_weights()
         self.epoch = 0
@@ -229,7 +322,7 @@ class _Best:
         """Keep the weights if this epoch is better than all before."""
         finite = all(math.isfinite(record[name]) for name in LOSSES)
         if finite and record["val_accuracy"] > self._accuracy:
-            self.resume(record, self._model.get_weights())
+            self.resume(record, self.model.get_weights())
 
     def resume(self, record, weights):
         """Take an epoch, with the weights it ended with, for the best one."""
@@ -237,9 +330,14 @@ class _Best:
             self._accuracy = record["val_accuracy"]
         self.epoch, self.weights = record["epoch"], weights
 
+    def spread(self, free):
+        """Go on with the free model that was made of the model, and keep the weights for it."""
+        self.model = free
+        self.weights = spread_weights(self.weights, free)
+
     def restore(self):
         """Give the model the weights of its best epoch."""
-        self._model.set_weights(self.weights)
+        self.model.set_weights(self.weights)
 
 
 class _Progress:

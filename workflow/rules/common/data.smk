@@ -80,6 +80,8 @@ def fold_settings(wildcards):
         words += [f"--{name}", str(value)]
     training = STUDY.datasets[wildcards.dataset]
     words += ["--batch-size", str(training.batch_size)]
+    if (least := min(STUDY.training_shares)) < 1:
+        words += ["--training-share", format_value(least)]
     # The sizes of an extension's network are known once it is built.
     if not STUDY.extension_for(training.network):
         words += ["--network", training.network, "--layers", str(training.layers)]

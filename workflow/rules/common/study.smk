@@ -53,7 +53,7 @@ except ModuleNotFoundError as error:
     ) from None
 
 # The folder of a run; its wildcards are the identity of the run.
-RUN = "{dataset}/{model}/{augmentation}-{level}/vcp-{vcp}/fold-{fold}/repeat-{repeat}"
+RUN = "{dataset}/{model}/{augmentation}-{level}/vcp-{vcp}/data-{training_share}/fold-{fold}/repeat-{repeat}"
 
 # The same of a trial of the hyperparameter search.
 TRIAL = "{dataset}/{model}/layers-{layers}/rate-{learning_rate}/fold-{fold}"
@@ -104,6 +104,7 @@ def wildcard_patterns():
         "augmentation": r"[a-z][a-z0-9_]*",
         "level": number + r"(e-\d+)?",
         "vcp": number + r"(e-\d+)?",
+        "training_share": number + r"(e-\d+)?",
         "fold": r"\d+",
         "repeat": r"\d+",
         "layers": r"\d",
@@ -134,6 +135,7 @@ def run_of(wildcards):
         augmentation=wildcards.augmentation,
         level=float(wildcards.level),
         vcp=float(wildcards.vcp),
+        training_share=float(wildcards.training_share),
         fold=int(wildcards.fold),
         repeat=int(wildcards.repeat),
     )

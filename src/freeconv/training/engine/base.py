@@ -14,7 +14,7 @@ from keras import ops
 from freeconv.training.augmentation import PAPER, augment
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 ACTIVATION_BYTES = 300 * 2**20
@@ -30,6 +30,18 @@ class Condition(NamedTuple):
 
     kind: str
     strength: float
+
+
+class Pause(NamedTuple):
+    """What interrupts training every so many steps, counted from the first one on.
+
+    Attributes:
+        period: steps from one pause to the next.
+        action: function of the number of steps done, which may change the model's weights.
+    """
+
+    period: int
+    action: Callable[[int], None]
 
 
 class Measurement(NamedTuple):
@@ -58,6 +70,7 @@ class BaseTrainer(ABC):
             image every time.
         level: strength of the augmentation.
         forms: `augmentation.Forms`.
+        pause: `Pause`, what happens every so many steps; or None.
         noise_order: `shuffled`: every epoch has another order, and leaves out what fills no batch.
             `consecutive`: images under noise and edge noise keep their order, and the last batch
             of an epoch may be smaller, as in the published code.
@@ -73,8 +86,10 @@ class BaseTrainer(ABC):
         level,
         forms=PAPER,
         noise_order="shuffled",
+        pause=None,
     ):
         self._model = model
+        self._pause = pause
         self._learning_rate = learning_rate
         self._batch_size = batch_size
         self._augment = (augmentation, level, forms)
@@ -97,7 +112,14 @@ class BaseTrainer(ABC):
             were seen.
         """
         reset_random(self._random, seed)
-        loss, accuracy = self._epoch(images, labels)
+        order = self._order(len(labels))[: self.steps_of(len(labels)) * self._batch_size]
+        parts = self._parts(order)
+        means = []
+        for part, ends_with_pause in parts:
+            means.append([float(mean) for mean in self._epoch(images, labels, part)])
+            if ends_with_pause:
+                self._pause.action(int(self._adam_state()[0]))
+        loss, accuracy = np.average(means, axis=0, weights=[len(part) for part, _ in parts])
         return float(loss), float(accuracy)
 
     def state(self) -> list[np.ndarray]:
@@ -117,9 +139,16 @@ class BaseTrainer(ABC):
             variable.assign(value)
         self._restore_adam(state[len(variables) :])
 
+    def steps_of(self, count: int) -> int:
+        """How many steps an epoch of so many images has.
+
+        The last one of images in their own order may be smaller.
+        """
+        return count // self._batch_size if self._shuffles else -(-count // self._batch_size)
+
     @abstractmethod
-    def _epoch(self, images, labels):
-        """Train the model in one compiled loop; return the means as scalar tensors."""
+    def _epoch(self, images, labels, order):
+        """Train on images in an order, in one compiled loop; return the means as scalar tensors."""
 
     @abstractmethod
     def _adam_state(self):
@@ -134,9 +163,18 @@ class BaseTrainer(ABC):
         numbers = ops.arange(count)
         return keras.random.shuffle(numbers, seed=self._random) if self._shuffles else numbers
 
-    def _steps_of(self, count):
-        """How many steps an epoch has; the last one of images in their own order may be smaller."""
-        return count // self._batch_size if self._shuffles else -(-count // self._batch_size)
+    def _parts(self, order):
+        """The order of an epoch in parts, and whether each ends with a pause."""
+        if self._pause is None:
+            return [(order, False)]
+        every, size = self._pause.period * self._batch_size, len(order)
+        done = int(self._adam_state()[0]) % self._pause.period * self._batch_size
+        ends = [*range(every - done, size, every), size]
+        starts = [0, *ends[:-1]]
+        return [
+            (order[start:end], end < size or (end + done) % every == 0)
+            for start, end in zip(starts, ends, strict=True)
+        ]
 
     def _seen(self, images):
         """A batch of stored images as the network sees it."""

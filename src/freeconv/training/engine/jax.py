@@ -22,11 +22,11 @@ class Trainer(BaseTrainer):
         self._adam = start_adam(_values(self._trained))
         self._steps = compiled_loop(self._step)
 
-    def _epoch(self, images, labels):
-        size, order = self._batch_size, self._order(len(images))
-        whole = len(images) // size * size
-        parts = [order[:whole].reshape(-1, size)]
-        if self._steps_of(len(images)) * size > whole:
+    def _epoch(self, images, labels, order):
+        size = self._batch_size
+        whole = len(order) // size * size
+        parts = [order[:whole].reshape(-1, size)] if whole else []
+        if len(order) > whole:
             # Another program, of its own size.
             parts.append(order[None, whole:])
         state = (_values(self._trained), self._adam, _values(self._kept))

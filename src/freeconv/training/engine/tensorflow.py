@@ -22,11 +22,9 @@ class Trainer(BaseTrainer):
         super().__init__(model, **arguments)
         self._optimizer = FusedAdam(model.trainable_variables, self._learning_rate)
 
-    @tf.function
-    def _epoch(self, images, labels):
-        count = tf.shape(images)[0]
-        steps = self._steps_of(count)
-        order = self._order(count)[: steps * self._batch_size]
+    @tf.function(reduce_retracing=True)  # parts of an epoch differ in length
+    def _epoch(self, images, labels, order):
+        steps = -(-tf.size(order) // self._batch_size)
         loss, correct = tf.constant(0.0), tf.constant(0)
         for step in tf.range(steps):
             batch = order[step * self._batch_size : (step + 1) * self._batch_size]
