@@ -119,8 +119,9 @@ class BaseTrainer(ABC):
             means.append([float(mean) for mean in self._epoch(images, labels, part)])
             if ends_with_pause:
                 self._pause.action(int(self._adam_state()[0]))
-        loss, accuracy = np.average(means, axis=0, weights=[len(part) for part, _ in parts])
-        return float(loss), float(accuracy)
+        if len(parts) == 1:
+            return tuple(means[0])
+        return tuple(np.average(means, axis=0, weights=[len(part) for part, _ in parts]).tolist())
 
     def state(self) -> list[np.ndarray]:
         """What the next epochs depend on, besides the images and their seeds.
