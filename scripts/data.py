@@ -1,5 +1,6 @@
 """Data sets: download their files, turn these into one array, and assign images to folds."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from freeconv.data.folds import (
     make_splits,
 )
 from freeconv.data.sources import ROLES
+from freeconv.data.synthetic import signal_in_noise
 from freeconv.errors import DataFileError, InputError
 from freeconv.io import whole_file, write_parquet
 from freeconv.study.networks import NETWORKS, check_sizes, first_convolutions
@@ -26,6 +28,7 @@ log = logging.getLogger("freeconv.data")
 
 READERS = {
     "digits": formats.digits,
+    "signal": signal_in_noise,
     "idx": formats.read_mnist_like,
     "cifar10": formats.read_cifar10,
     "npz": formats.read_npz,
@@ -72,6 +75,9 @@ def add_prepare(parser):
         metavar=("IMAGES", "LABELS"),
         help="npz: names of two arrays that belong together; may be given several times",
     )
+    parser.add_argument(
+        "--signal", type=json.loads, help="signal: arguments of signal_in_noise (JSON)"
+    )
     parser.add_argument("--output", type=Path, required=True, help="prepared data set (.npy)")
 
 
@@ -81,8 +87,8 @@ def prepare(arguments):
     roles = ROLES[arguments.format]
     if files.keys() != set(roles):
         raise InputError(f"--file: the format {arguments.format} is made of {', '.join(roles)}")
-    options = {"arrays": arguments.arrays} if arguments.format == "npz" else {}
-    images, labels = READERS[arguments.format](**files, **options)
+    options = {"npz": {"arrays": arguments.arrays}, "signal": arguments.signal or {}}
+    images, labels = READERS[arguments.format](**files, **options.get(arguments.format, {}))
     formats.check_content(arguments.output, images, labels)
     # Open for reading, too, since NumPy then writes by Python, whose errors tell what is wrong.
     with whole_file(arguments.output) as partial, partial.open("w+b") as file:

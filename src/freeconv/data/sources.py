@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 ROLES = {
     "digits": (),
+    "signal": (),
     "idx": ("train_images", "train_labels", "test_images", "test_labels"),
     "cifar10": ("archive",),
     "npz": ("archive",),
@@ -81,5 +82,9 @@ def check_source(dataset: str, source: Mapping[str, Any]) -> None:
                     f"{key}.files.{role}.{name}: missing; a file that is downloaded needs it, and "
                     "one on this machine needs `path` alone"
                 )
+    if ("signal" in source) != (source_format == "signal"):
+        raise InputError(
+            f"{key}.signal: the format signal is made by what stands under this key; no other is"
+        )
     if "arrays" in source and source_format != "npz":
         raise InputError(f"{key}.arrays: only the format npz has arrays; remove it")

@@ -37,8 +37,8 @@ def share_weights(layer: BaseFreeConv, strength: float, tile: int | str = "all")
     _check(layer, strength)
     groups = _groups(layer, tile)
     for weight in _weights(layer):
-        values, deviations = _deviations(weight, groups)
-        _assign(weight, values - strength * deviations)
+        values, means = _means(weight, groups)
+        _assign(weight, (1 - strength) * values + strength * means)
 
 
 def share_weights_by_hebbian_rule(
@@ -67,16 +67,15 @@ def share_weights_by_hebbian_rule(
     """
     _check(layer, strength)
     groups, weights = _groups(layer, tile), _weights(layer)
-    rows = [_deviations(weight, groups) for weight in weights]
-    shapes = [(len(groups), -1, layer.filters)] * len(weights)
-    deviations = np.concatenate([d.reshape(s) for (_, d), s in zip(rows, shapes, strict=True)], 1)
-    operator = _hebbian_operator(deviations.shape[1], strength, np.random.default_rng(seed))
-    moved = np.einsum("ij,tjf->tif", operator - np.eye(len(operator)), deviations, optimize=True)
-    inputs = weights[0].shape[1]
-    for weight, (values, _), change in zip(
-        weights, rows, np.split(moved, [inputs], axis=1), strict=False
-    ):
-        _assign(weight, values + change.reshape(values.shape))
+    values, means = zip(*(_means(weight, groups) for weight in weights), strict=True)
+    parts = [(v - m).reshape(len(groups), -1, layer.filters) for v, m in zip(values, means)]
+    operator = _hebbian_operator(
+        sum(part.shape[1] for part in parts), strength, np.random.default_rng(seed)
+    )
+    left = operator @ np.concatenate(parts, axis=1)
+    ends = np.cumsum([part.shape[1] for part in parts])[:-1]
+    for weight, mean, part in zip(weights, means, np.split(left, ends, axis=1), strict=True):
+        _assign(weight, mean + part.reshape(mean.shape))
 
 
 class SharingPhases(keras.callbacks.Callback):
@@ -186,13 +185,12 @@ def _weights(layer):
     return [weight for weight in (layer.kernel, layer.bias) if weight is not None]
 
 
-def _deviations(weight, groups):
-    """The values of a weight, positions along the first axis, and how far each is from its mean."""
-    values = keras.ops.convert_to_numpy(weight).astype(np.float64).reshape(len(groups), -1)
-    counts = np.bincount(groups)
-    sums = np.zeros((len(counts), values.shape[1]))
-    np.add.at(sums, groups, values)
-    return values, values - (sums / counts[:, np.newaxis])[groups]
+def _means(weight, groups):
+    """The values of a weight, positions along the first axis, and the mean that each has."""
+    values = keras.ops.convert_to_numpy(weight).reshape(len(groups), -1)
+    member = (groups == np.arange(groups.max() + 1)[:, np.newaxis]).astype(values.dtype)
+    means = (member @ values) / member.sum(axis=1, keepdims=True)
+    return values, means[groups]
 
 
 def _assign(weight, values):

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import keras
+import numpy as np
 from keras import ops
 
 if TYPE_CHECKING:
@@ -61,28 +62,32 @@ class SoftSharing(keras.regularizers.Regularizer):
                 "SoftSharing needs the grid of a free convolution; give it to FreeConv1D, FreeConv2D "
                 "or FreeConv3D as kernel_regularizer or bias_regularizer."
             )
-        weights = ops.reshape(x, (*self.grid, -1))
-        penalty = 0.0
+        penalty = ops.zeros((), dtype=x.dtype)
         if self.neighbours:
             for axis, size in enumerate(self.grid):
                 if size > 1:
-                    here, there = _side_by_side(weights, axis)
-                    penalty += self.neighbours * ops.sum(ops.square(there - here))
+                    steps = _differences(x, self.grid, axis)
+                    penalty += self.neighbours * ops.sum(ops.square(steps))
         if self.mean:
-            axes = tuple(range(len(self.grid)))
-            mean = ops.mean(weights, axis=axes, keepdims=True)
+            weights = ops.reshape(x, (math.prod(self.grid), -1))
+            mean = ops.mean(weights, axis=0, keepdims=True)
             penalty += self.mean * ops.sum(ops.square(weights - mean))
-        return ops.convert_to_tensor(penalty, dtype=x.dtype)
+        return penalty
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that make the same object."""
         return {"neighbours": self.neighbours, "mean": self.mean, "grid": self.grid}
 
 
-def _side_by_side(weights, axis):
-    """Returns what stands before and what stands behind each border along an axis."""
-    before = [slice(None)] * axis
-    return weights[(*before, slice(None, -1))], weights[(*before, slice(1, None))]
+def _differences(x, grid, axis):
+    """Returns the differences between neighbours along an axis of the grid.
+
+    By a product of matrices: the gradient of slices takes several times as long.
+    """
+    size, before = grid[axis], math.prod(grid[:axis])
+    steps = np.eye(size - 1, size, 1) - np.eye(size - 1, size)
+    weights = ops.reshape(x, (before, size, -1))
+    return ops.matmul(ops.convert_to_tensor(steps, dtype=x.dtype), weights)
 
 
 def on_grid(regularizer: Any, grid: Sequence[int]) -> Any:

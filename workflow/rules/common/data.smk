@@ -34,11 +34,13 @@ def content_of_files(wildcards):
 
 
 def format_of_images(wildcards):
-    """The format of a data set, and the names of its arrays."""
+    """The format of a data set, and the names of its arrays or what it is drawn from."""
     source = config["sources"][wildcards.dataset]
     words = ["--format", source["format"]]
     for pair in source.get("arrays", []):
         words += ["--arrays", *pair]
+    if "signal" in source:
+        words += ["--signal", json.dumps(source["signal"])]
     return shlex.join(words)
 
 

@@ -118,7 +118,7 @@ class BaseTrainer(ABC):
         for part, ends_with_pause in parts:
             means.append([float(mean) for mean in self._epoch(images, labels, part)])
             if ends_with_pause:
-                self._pause.action(int(self._adam_state()[0]))
+                self._pause.action(self._steps_done())
         if len(parts) == 1:
             return tuple(means[0])
         return tuple(np.average(means, axis=0, weights=[len(part) for part, _ in parts]).tolist())
@@ -156,6 +156,10 @@ class BaseTrainer(ABC):
         """Steps done, first and second moments of Adam, as one list of tensors."""
 
     @abstractmethod
+    def _steps_done(self):
+        """How many steps were done, an int."""
+
+    @abstractmethod
     def _restore_adam(self, state):
         """Set what `_adam_state` returns, from arrays."""
 
@@ -169,7 +173,7 @@ class BaseTrainer(ABC):
         if self._pause is None:
             return [(order, False)]
         every, size = self._pause.period * self._batch_size, len(order)
-        done = int(self._adam_state()[0]) % self._pause.period * self._batch_size
+        done = self._steps_done() % self._pause.period * self._batch_size
         ends = [*range(every - done, size, every), size]
         starts = [0, *ends[:-1]]
         return [

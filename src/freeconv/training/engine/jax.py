@@ -44,6 +44,9 @@ class Trainer(BaseTrainer):
     def _adam_state(self):
         return jax.tree.leaves(self._adam)
 
+    def _steps_done(self):
+        return int(self._adam[0])
+
     def _restore_adam(self, state):
         # Copies: a loop overwrites the state that it is given.
         arrays = [jnp.array(value) for value in state]

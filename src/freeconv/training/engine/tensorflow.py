@@ -41,6 +41,9 @@ class Trainer(BaseTrainer):
     def _adam_state(self):
         return [variable.read_value() for variable in self._optimizer.variables]
 
+    def _steps_done(self):
+        return int(self._optimizer.variables[0].numpy())
+
     def _restore_adam(self, state):
         for variable, value in zip(self._optimizer.variables, state, strict=True):
             variable.assign(value)
