@@ -36,6 +36,7 @@ def epochs(run, fold, val_accuracy, **columns):
     return rows.assign(
         **identity,
         fold=fold,
+        training_share=1.0,
         repeat=0,
         seed=0,
         epoch=range(len(values)),
@@ -53,10 +54,11 @@ def settings(*runs, **changes):
         RunSettings(
             **{"vcp": 0.0} | run,
             fold=0,
+            training_share=1.0,
             repeat=0,
             seed=0,
             kind=run["model"],
-            sharing="1",
+            subset_seed=0,
             **PUBLISHED_TRAINING["mnist"]
             | protocol
             | {"validation_batches": "whole"}

@@ -45,7 +45,7 @@ def run(model, augmentation="none", level=0.0, vcp=0.0, folds=None, dataset="mni
     )
     rows = rows.assign(
         dataset=dataset, model=model, augmentation=augmentation, level=level, vcp=vcp, seed=0
-    ).assign(repeat=0)
+    ).assign(repeat=0, training_share=1.0)
     rows[list(METRICS)] = np.nan
     rows["val_accuracy"] = 0.7
     for metric, by_fold in metrics.items():
@@ -65,13 +65,22 @@ def _three(values):
 def settings(history):
     """Settings of every run; all that counts here are data set and protocol."""
     strengths = {f"validation_{k}": 0.1 for k in ("translation", "rotation", "noise", "edge_noise")}
-    identity = ["dataset", "model", "augmentation", "level", "vcp", "fold", "repeat"]
+    identity = [
+        "dataset",
+        "model",
+        "augmentation",
+        "level",
+        "vcp",
+        "training_share",
+        "fold",
+        "repeat",
+    ]
     rows = [
         RunSettings(
             **row,
             seed=0,
             kind=row["model"],
-            sharing="1",
+            subset_seed=0,
             **PUBLISHED_TRAINING["mnist"],
             glorot_fans="kernel_shape",
             vcp_kind="kernel",
@@ -424,11 +433,11 @@ def test_the_papers_own_tables_reproduce_what_it_concludes_from_them():
     numbers = numbers.pivot(index=keys, columns="metric", values="value").reset_index()
     history = pd.concat(
         [
-            numbers.assign(vcp=0.0, fold=fold, repeat=0, epoch=epoch, seed=0)
+            numbers.assign(vcp=0.0, fold=fold, training_share=1.0, repeat=0, epoch=epoch, seed=0)
             for fold in range(5)
             for epoch in range(1, EPOCHS + 1)
         ]
-    ).reindex(columns=[*keys, "vcp", "fold", "repeat", "epoch", "seed", *METRICS])
+    ).reindex(columns=[*keys, "vcp", "training_share", "fold", "repeat", "epoch", "seed", *METRICS])
     judged = conclude(history, settings(history), CHANCE)
     verdicts = judged.groupby("conclusion")["conclusion_verdict"].unique()
     for conclusion, verdict in verdicts.items():

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from conftest import run_script
 
-from freeconv.data.folds import METHODS, assign_folds, check_batch, check_folds, fold_table, split
+from freeconv.data.folds import (
+    METHODS,
+    assign_folds,
+    check_batch,
+    check_folds,
+    fold_table,
+    nested_subset,
+    split,
+)
 from freeconv.data.formats import pack
 from freeconv.errors import InputError
 
@@ -156,11 +164,11 @@ def test_one_class_alone_is_refused():
 
 def test_a_batch_fits_the_smallest_training_part():
     folds = np.array([0, 0, 0, 1, 1])
-    check_batch(folds, 2)
+    check_batch(np.zeros(len(folds), int), folds, 2)
     with pytest.raises(
         InputError, match=r"batch_size: 3 is more than the 2 .* fold 0; .*at most 2"
     ):
-        check_batch(folds, 3)
+        check_batch(np.zeros(len(folds), int), folds, 3)
 
 
 class TestScript:
@@ -217,3 +225,35 @@ class TestScript:
         assert run.stderr.startswith(f"error: {tmp_path}/mine.npy: {message}")
         assert len(run.stderr.splitlines()) == 1
         assert not (tmp_path / "folds.parquet").exists()
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_subsets_are_nested_and_of_all_classes_alike(seed):
+    labels = np.random.default_rng(seed).choice(4, size=500, p=[0.4, 0.3, 0.2, 0.1])
+    sizes, before = np.bincount(labels), set()
+    for share in (0.004, 0.05, 0.1, 0.37, 0.9, 1.0):
+        chosen = nested_subset(labels, share, seed)
+        assert before <= set(chosen.tolist())
+        before = set(chosen.tolist())
+        assert len(before) == len(chosen)
+        assert np.all(np.diff(chosen) > 0)
+        expected = [max(round(share * size), 1) for size in sizes]
+        assert np.bincount(labels[chosen]).tolist() == expected
+    assert not np.array_equal(
+        nested_subset(labels, 0.1, seed), nested_subset(labels, 0.1, seed + 1)
+    )
+
+
+@pytest.mark.parametrize("share", [0, 1.5, -1])
+def test_a_share_out_of_range_is_refused(share):
+    with pytest.raises(InputError, match="`share` must be above 0 and at most 1"):
+        nested_subset(np.array([0, 1]), share, 0)
+
+
+def test_a_share_smaller_than_a_batch_is_named():
+    labels, folds = np.arange(40) % 2, np.arange(40) % 4
+    check_batch(labels, folds, 10, 0.35)
+    with pytest.raises(
+        InputError, match=r"10 is more than the 6 training images of training_share 0.2"
+    ):
+        check_batch(labels, folds, 10, 0.2)

@@ -178,7 +178,8 @@ rule mine:
     assert run.returncode == 0, run.stdout
     assert f"\n{prefix}train_run " in run.stdout
     assert (
-        "results/smoke/runs/digits/cnn/none-0/vcp-0/data-1/fold-1/repeat-0/history.parquet" in run.stdout
+        "results/smoke/runs/digits/cnn/none-0/vcp-0/data-1/fold-1/repeat-0/history.parquet"
+        in run.stdout
     )
 
 

@@ -13,7 +13,7 @@ from freeconv.study.labels import run_title
 from freeconv.study.settings import Run
 
 RUNS = [
-    Run("digits", model, "translation", 0.3, 0.0, fold, 0)
+    Run("digits", model, "translation", 0.3, 0.0, 1.0, fold, 0)
     for model in ("cnn", "fcn")
     for fold in (0, 1)
 ]
@@ -62,10 +62,10 @@ def test_nothing_to_train():
 @pytest.mark.parametrize(
     ("title", "run"),
     [
-        ("Digits, FCN, fold 1", Run("digits", "fcn", "none", 0.0, 0.0, 1, 0)),
+        ("Digits, FCN, fold 1", Run("digits", "fcn", "none", 0.0, 0.0, 1.0, 1, 0)),
         (
             "MNIST, Tiles 2, edge noise 0.3, 0.5 masked, fold 0, repeat 2",
-            Run("mnist", "tiles_2", "edge_noise", 0.3, 0.5, 0, 2),
+            Run("mnist", "tiles_2", "edge_noise", 0.3, 0.5, 1.0, 0, 2),
         ),
     ],
 )

@@ -182,7 +182,9 @@ def test_status_of_a_half_finished_study(status, smoke, tmp_path, monkeypatch):
     benchmarks = tmp_path / "results/smoke/benchmarks"
     (fcn,) = (f.parents[3].name for f in cells.glob("**/history.parquet"))
     for stage, seconds in (("train", 3600), ("evaluate", 600)):
-        benchmark(benchmarks / stage / f"digits/fcn/{fcn}/vcp-0/data-1/fold-1/repeat-0.tsv", seconds)
+        benchmark(
+            benchmarks / stage / f"digits/fcn/{fcn}/vcp-0/data-1/fold-1/repeat-0.tsv", seconds
+        )
     lines = status(tmp_path)
     assert "5 runs: 3 done, 0 running, 0 stale, 2 missing" in lines
     assert "  digits  fcn  [########................] 1 of 3, 2 missing" in lines
@@ -190,8 +192,9 @@ def test_status_of_a_half_finished_study(status, smoke, tmp_path, monkeypatch):
     monkeypatch.setenv("FREECONV_LIST_MISSING", "1")
     missing = {line for line in status(tmp_path) if line.startswith("missing ")}
     assert len(missing) == 2 * 2 + 2  # of two runs history and evaluation, and the two trials
-    assert "missing results/smoke/runs/digits/fcn/none-0/vcp-0/data-1/fold-1/repeat-0/history.parquet" in (
-        missing
+    assert (
+        "missing results/smoke/runs/digits/fcn/none-0/vcp-0/data-1/fold-1/repeat-0/history.parquet"
+        in (missing)
     )
     assert "about 1 h 10 min left, with 2 jobs at a time" in status(tmp_path)
     assert "about 2 h 20 min left, with 1 job at a time" in status(tmp_path, "--cores", "1")
@@ -235,7 +238,8 @@ def test_status_of_a_running_study(status, root, tmp_path):
 def test_what_a_killed_job_left_is_not_running(status, tmp_path):
     """Its mark stays, but nobody holds it."""
     history = (
-        tmp_path / "results/smoke/runs/digits/cnn/none-0/vcp-0/data-1/fold-1/repeat-0/history.parquet"
+        tmp_path
+        / "results/smoke/runs/digits/cnn/none-0/vcp-0/data-1/fold-1/repeat-0/history.parquet"
     )
     code = f"from freeconv.io import *; m = marked_as_running({str(history)!r}); m.__enter__()\n"
     code += "print(flush=True); import time; time.sleep(600)"

@@ -29,7 +29,19 @@ def settings(read_config):
 @pytest.fixture
 def history(settings):
     """Of each run two epochs: the second is the best but where its loss is infinite."""
-    cells = settings[["dataset", "model", "augmentation", "level", "vcp", "fold", "repeat", "seed"]]
+    cells = settings[
+        [
+            "dataset",
+            "model",
+            "augmentation",
+            "level",
+            "vcp",
+            "training_share",
+            "fold",
+            "repeat",
+            "seed",
+        ]
+    ]
     rows = cells.merge(pd.DataFrame({"epoch": [0, 1, 2]}), how="cross")
     rows = rows.reindex(columns=HISTORY_SCHEMA.names)
     order = rows["model"].map(MODELS.index)

@@ -57,7 +57,7 @@ def test_only_one_run_is_shown(history, tmp_path):
 def test_the_description_by_hand(history):
     text = describe_run(history, RUN)
     assert text.splitlines() == [
-        "dataset digits, model fcn, augmentation translation, level 0.1, vcp 0.5, fold 3, repeat 0",
+        "dataset digits, model fcn, augmentation translation, level 0.1, vcp 0.5, training_share 1.0, fold 3, repeat 0",
         "network mnist",
         "learning_rate 0.001, epochs 5, seed 7",
         "backend jax",

@@ -34,17 +34,17 @@ def test_connection_patterns_are_of_translated_fcns_alone(config):
     runs = Study.from_config(config).runs()
     patterned = {run for run in runs if run.vcp > 0}
     assert patterned == {
-        Run("digits", "fcn", "translation", 0.3, vcp, fold, 0)
+        Run("digits", "fcn", "translation", 0.3, vcp, 1.0, fold, 0)
         for vcp, fold in product([0.5, 0.8], [0, 1, 2])
     }
-    assert runs.count(Run("digits", "fcn", "translation", 0.3, 0.0, 0, 0)) == 1
+    assert runs.count(Run("digits", "fcn", "translation", 0.3, 0.0, 1.0, 0, 0)) == 1
 
 
 def test_connection_patterns_bring_their_own_level(config):
     config["vcp"] = {"probabilities": [0], "translation": 0.2}
     config["augmentations"] = {"rotation": [0.1]}
     runs = Study.from_config(config).runs()
-    assert Run("digits", "fcn", "translation", 0.2, 0.0, 1, 0) in runs
+    assert Run("digits", "fcn", "translation", 0.2, 0.0, 1.0, 1, 0) in runs
     assert not [run for run in runs if run.model == "cnn" and run.level == 0.2]
 
 
@@ -102,7 +102,7 @@ def test_settings_hold_what_the_configuration_says(config):
     config["protocol"]["vcp"] = "input"
     config["backend"], config["precision"] = "jax", "tf32"
     study = Study.from_config(config)
-    run = Run("digits", "fcn", "translation", 0.3, 0.5, 1, 0)
+    run = Run("digits", "fcn", "translation", 0.3, 0.5, 1.0, 1, 0)
     settings = study.settings_of(run)
     assert {name: getattr(settings, name) for name in vars(run)} == vars(run)
     assert settings.seed == study.seed_of(run)
@@ -222,7 +222,7 @@ def test_a_trial_trains_as_its_data_set_but_for_what_is_searched(read_config):
     study = Study.from_config(read_config("config/published.yaml"))
     trial = Trial("cifar10", "fcn", 2, 0.1, 0)
     settings = vars(study.settings_of_trial(trial))
-    own = vars(study.settings_of(Run("cifar10", "fcn", "none", 0.0, 0.0, 0, 0)))
+    own = vars(study.settings_of(Run("cifar10", "fcn", "none", 0.0, 0.0, 1.0, 0, 0)))
     searched = {"layers": 2, "learning_rate": 0.1, "epochs": 200, "patience": 50}
     assert settings == own | searched | {"seed": settings["seed"]}
 

@@ -28,7 +28,14 @@ def epochs(run, fold, **columns):
     rows = pd.DataFrame({metric: [np.nan] * count for metric in METRICS})
     columns = {"loss": 1.0, "val_loss": 1.0} | columns
     return rows.assign(
-        **run, fold=fold, repeat=0, seed=0, epoch=range(count), seconds=1.0, **columns
+        **run,
+        fold=fold,
+        training_share=1.0,
+        repeat=0,
+        seed=0,
+        epoch=range(count),
+        seconds=1.0,
+        **columns,
     )
 
 

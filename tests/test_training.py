@@ -26,11 +26,12 @@ SETTINGS = RunSettings(
     augmentation="none",
     level=0.0,
     vcp=0.0,
+    training_share=1.0,
     fold=1,
     repeat=0,
     seed=11,
+    subset_seed=0,
     kind="fcn",
-    sharing="1",
     network="mnist",
     layers=2,
     learning_rate=0.001,
@@ -217,7 +218,13 @@ class Copying(Checkpoint):
 
 
 @pytest.mark.parametrize(
-    "change", [{"kind": "cnn"}, {"vcp": 0.5, "augmentation": "noise"}], ids=["shared", "free"]
+    "change",
+    [
+        {"kind": "cnn"},
+        {"vcp": 0.5, "augmentation": "noise"},
+        {"release": 1, "phase_period": 3, "phase_unit": "steps", "phase_strength": 0.5},
+    ],
+    ids=["shared", "free", "released"],
 )
 def test_a_resumed_training_is_an_uninterrupted_one(splits, tmp_path, caplog, change):
     """To the last bit, early stopping included: its patience spans the interruption."""

@@ -11,7 +11,10 @@ from importlib import import_module
 
 # Module -> public names that are imported from it on first use.
 _PUBLIC = {
-    "freeconv.layers": ("ConnectionMask", "FreeConv1D", "FreeConv2D", "FreeConv3D"),
+    "freeconv.layers": (
+        *("ConnectionMask", "FreeConv1D", "FreeConv2D", "FreeConv3D"),
+        *("SharingPhases", "SoftSharing"),
+    ),
     "freeconv.layers.conversion": ("to_free", "to_shared"),
     "freeconv.layers.locally_connected": (
         "from_locally_connected",

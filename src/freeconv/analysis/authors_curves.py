@@ -11,6 +11,7 @@ from importlib.resources import files
 
 import pandas as pd
 
+from freeconv.analysis.summary import on_all_images
 from freeconv.results.schemas import METRICS
 from freeconv.study.settings import UNAUGMENTED
 
@@ -44,6 +45,7 @@ def match_epochs(history: pd.DataFrame) -> pd.DataFrame:
         standard deviations: how far a mean of ours lies from theirs, measured by what sets single
         runs apart. Empty for a study without MNIST or without augmentation-free networks.
     """
+    history = on_all_images(history)
     plain = (history["augmentation"] == UNAUGMENTED) & (history["vcp"] == 0)
     rows = history[plain & (history["dataset"] == DATASET)]
     values = rows.melt(["model", "fold", "epoch"], list(METRICS), "metric").dropna()

@@ -121,6 +121,7 @@ def compare(history: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
         - `departures`: the settings of ours that differ from those behind the published number and
           bear on it, empty where none does. The tolerance does not allow for them.
     """
+    history, settings = on_all_images(history), on_all_images(settings)
     published = published_values().rename(columns={"value": "published"})
     published = published[published["dataset"].isin(history["dataset"])]
     rows = published.assign(trained_with=_trained_with(published)).merge(

@@ -26,7 +26,7 @@ from freeconv.analysis.comparison import protocol_of
 from freeconv.analysis.criteria import CRITERIA, STATEMENTS, Criterion
 from freeconv.analysis.gates import states_of_runs
 from freeconv.analysis.inference import FEWEST_FOLDS, Finding, interval, judge
-from freeconv.analysis.summary import IDENTITY
+from freeconv.analysis.summary import IDENTITY, on_all_images
 
 # One row per (data set, criterion of a conclusion): see `conclusions.conclude`.
 CONCLUSIONS_SCHEMA = pa.schema(
@@ -81,6 +81,7 @@ def conclude(
         - `verdict` of the criterion, one of `labels.CONCLUSION_VERDICTS`, and
           `conclusion_verdict` of all criteria of the conclusion together, see `together`.
     """
+    history, settings = on_all_images(history), on_all_images(settings)
     states = states_of_runs(history, settings, chance)
     known = history.join(states.rename("state"), on=list(IDENTITY))
     rows = [

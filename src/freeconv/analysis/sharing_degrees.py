@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pyarrow as pa
 
-from freeconv.analysis.summary import best_epochs
+from freeconv.analysis.summary import best_epochs, on_all_images
 
 # One row per run with all its connections, see `degrees_of_sharing`.
 SHARING_SCHEMA = pa.schema(
@@ -54,7 +54,7 @@ def degrees_of_sharing(
     choices.loc[choices["kind"] == "cnn", ["sharing", "glorot_fans"]] = None
     convolutions = networks[networks["kernels"] > 0]
     counts = convolutions.groupby(network, as_index=False)[["kernels", "parameters"]].sum()
-    best = best_epochs(history[history["vcp"] == 0])
+    best = best_epochs(on_all_images(history[history["vcp"] == 0]))
     records = best.merge(choices, on=network).merge(counts, on=network)
     order = ["dataset", "kernels", "model", "augmentation", "level", "fold", "repeat"]
     ascending = [column != "kernels" for column in order]

@@ -106,16 +106,22 @@ def accuracies(evaluation: pd.DataFrame, by: tuple[str, ...] = RUN) -> pd.DataFr
     return pooled.assign(accuracy=pooled["correct"] / pooled["count"])
 
 
+def on_all_images(frame: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows of networks that were trained on all images of their training part."""
+    return frame[frame["training_share"] == 1]
+
+
 def levels_of(frame: pd.DataFrame, augmentation: str) -> pd.DataFrame:
     """Returns the rows of one augmentation at all its levels, without masked connections.
 
-    The networks trained without augmentation are included: they are level 0 of every augmentation.
+    Networks trained on a share of the images are left out. The networks trained without augmentation are included: they are level 0 of every augmentation.
 
     Args:
         frame: A history, a summary or an evaluation.
         augmentation: `translation`, `rotation`, `noise` or `edge_noise`.
     """
-    return frame[frame["augmentation"].isin([augmentation, "none"]) & (frame["vcp"] == 0)]
+    whole = on_all_images(frame)
+    return whole[whole["augmentation"].isin([augmentation, "none"]) & (whole["vcp"] == 0)]
 
 
 def variable_connections(history: pd.DataFrame) -> pd.DataFrame:
@@ -125,6 +131,7 @@ def variable_connections(history: pd.DataFrame) -> pd.DataFrame:
         history: One row per epoch.
     """
     training = [column for column in RUN if column != "vcp"]
+    history = on_all_images(history)
     with_absent = history.loc[history["vcp"] > 0, training].drop_duplicates()
     return history.merge(with_absent, on=training)
 

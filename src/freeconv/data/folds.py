@@ -173,9 +173,7 @@ def _odd_fold(counts):
     return int(differences.argmax())
 
 
-def check_batch(
-    labels: np.ndarray, folds: np.ndarray, batch_size: int, share: float = 1.0
-) -> None:
+def check_batch(labels: np.ndarray, folds: np.ndarray, batch_size: int, share: float = 1.0) -> None:
     """Raises InputError where a share of the training part of a fold is less than a batch.
 
     Args:

@@ -16,8 +16,8 @@ from freeconv.layers.connection_mask import (
     draw_connections,
     without_masked,
 )
-from freeconv.layers.patch_products import in_order_of_positions, multiply_patches
 from freeconv.layers.kernel_banks import initial_mixing, mix, mixed_variance, shares_of_banks
+from freeconv.layers.patch_products import in_order_of_positions, multiply_patches
 from freeconv.layers.patches import PatchTable, output_grid, tile_grid, zero_margins
 from freeconv.layers.soft_sharing import SoftSharing, on_grid
 
@@ -117,7 +117,7 @@ class BaseFreeConv(keras.layers.Layer):
         self.output_grid = self._output_grid(size)
         self.tile = self._tile()
         self.tile_grid = tile_grid(self.output_grid, self.tile)
-        kernels = math.prod(self.tile_grid) if self.banks is None else self.banks
+        kernels = self.banks if self._mixes() else math.prod(self.tile_grid)
         if self._has_patches():
             geometry = (self.kernel_size, self.strides)
             self._margins = zero_margins(size, *geometry, self.padding)
@@ -125,7 +125,7 @@ class BaseFreeConv(keras.layers.Layer):
             self._table = PatchTable.of(self.output_grid, *geometry, padded, self.tile, channels)
         shape = (kernels, math.prod(self.kernel_size) * channels, self.filters)
 
-        if self.banks is not None:
+        if self._mixes():
             self.mixing = self.add_weight(
                 name="mixing",
                 shape=(*self.output_grid, self.banks),
@@ -149,7 +149,7 @@ class BaseFreeConv(keras.layers.Layer):
         if self.use_bias:
             self.bias = self.add_weight(
                 name="bias",
-                shape=(*(self.tile_grid if self.banks is None else (kernels,)), self.filters),
+                shape=(*((kernels,) if self._mixes() else self.tile_grid), self.filters),
                 initializer=self.bias_initializer,
                 regularizer=on_grid(self.bias_regularizer, self.tile_grid),
                 constraint=self.bias_constraint,
@@ -189,7 +189,7 @@ class BaseFreeConv(keras.layers.Layer):
         kernel, bias = self.kernel.value, None if self.bias is None else self.bias.value
         if self.connection_mask is not None:
             kernel = without_masked(kernel, self.connection_mask)
-        if self.banks is None:
+        if self.mixing is None:
             return kernel, bias
         shares = shares_of_banks(self.mixing.value)
         flat = ops.reshape(shares, (-1, self.banks))
@@ -199,7 +199,11 @@ class BaseFreeConv(keras.layers.Layer):
 
     def _has_patches(self):
         """Whether positions have patches of their own: otherwise the layer is a convolution."""
-        return self.banks is None and math.prod(self.tile_grid) > 1
+        return not self._mixes() and math.prod(self.tile_grid) > 1
+
+    def _mixes(self):
+        """Whether positions mix banks: a single one is the kernel of all."""
+        return self.banks is not None and self.banks > 1
 
     def _convolution(self, inputs, kernels):
         """Returns what a few kernels for all positions give: one, or banks that are mixed."""
@@ -217,7 +221,7 @@ class BaseFreeConv(keras.layers.Layer):
             bias = ops.cast(ops.reshape(self.bias, (-1,)), self.compute_dtype)
             ones = (1,) * len(self.axes)
             outputs = outputs + ops.reshape(bias, self._by_image_format((*ones, -1), (-1, *ones)))
-        if self.banks is None:
+        if self.mixing is None:
             return outputs
         shares = ops.cast(shares_of_banks(self.mixing), self.compute_dtype)
         return mix(outputs, shares, channels_last=self.data_format == "channels_last")
@@ -279,7 +283,7 @@ class BaseFreeConv(keras.layers.Layer):
         kernel = self.kernel_initializer(shape, dtype=dtype)
         if self.glorot_fans == "per_location":
             gain = _per_location_gain(self.kernel_initializer, shape, math.prod(self.kernel_size))
-            if self.banks is not None:
+            if self.mixing is not None:
                 gain = gain / ops.sqrt(mixed_variance(self.mixing))
             kernel = kernel * gain
         if self.connection_mask is not None:
@@ -332,7 +336,7 @@ class BaseFreeConv(keras.layers.Layer):
                 raise ValueError(f"`banks` have no neighbours; `{name}` cannot be SoftSharing.")
 
     def _tile(self):
-        if self.sharing == argument_validation.SHARED_BY_ALL:
+        if self.sharing == argument_validation.SHARED_BY_ALL or self.banks == 1:
             return self.output_grid
         return tuple(map(min, self.sharing, self.output_grid))
 

@@ -110,11 +110,11 @@ class FreeConv2D(BaseFreeConv):
     Attributes:
         kernel: weight of shape `(tiles, kernel_rows * kernel_columns * channels, filters)`; tiles
             in row-major order, inputs of a patch in the order (row, column, channel), for either
-            data format. With `sharing=1` a tile is a position. With `banks`, `(banks, ...)`.
+            data format. With `sharing=1` a tile is a position. With several `banks`, `(banks, ...)`.
         bias: weight of shape `(tile_rows, tile_columns, filters)`, for either data format, or
-            `None`. With `banks`, `(banks, filters)`.
+            `None`. With several `banks`, `(banks, filters)`.
         mixing: weight of shape `(out_rows, out_columns, banks)`, logits of the shares of banks;
-            `None` without them.
+            `None` without several of them.
         connection_mask: boolean non-trainable weight of the kernel's shape, true where the
             connection exists; `None` with `connection_dropout=0`.
         output_grid: `(out_rows, out_columns)`, the grid of positions. `None` before build.

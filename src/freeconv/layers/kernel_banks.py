@@ -22,8 +22,6 @@ def shares_of_banks(mixing: keras.KerasTensor) -> keras.KerasTensor:
     Args:
         mixing: logits, `(*output_grid, banks)`.
     """
-    if mixing.shape[-1] == 1:  # of which Keras warns
-        return ops.ones_like(mixing)
     return ops.softmax(mixing, axis=-1)
 
 

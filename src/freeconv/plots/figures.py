@@ -10,6 +10,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
+from freeconv.analysis.summary import on_all_images
 from freeconv.errors import InputError
 from freeconv.plots.style import STYLE
 from freeconv.study import outputs
@@ -41,7 +42,7 @@ def draw(
         >>> from freeconv.plots.style import save
         >>> history = pd.DataFrame({
         ...     "dataset": "mnist", "model": ["cnn", "fcn"], "augmentation": "translation",
-        ...     "level": 0.3, "vcp": 0.0, "fold": 0, "repeat": 0, "epoch": 1,
+        ...     "level": 0.3, "vcp": 0.0, "training_share": 1.0, "fold": 0, "repeat": 0, "epoch": 1,
         ...     "accuracy": [0.97, 0.96], "val_accuracy": [0.99, 0.98],
         ...     "val_translation": [0.97, 0.95],
         ... })
@@ -56,6 +57,8 @@ def draw(
             f"`dataset` must be one of the frame's ({known}) to draw {name!r}. "
             f"Received: {dataset!r}"
         )
+    if "training_share" in rows and entry.needs.varied != "training_share":
+        rows = on_all_images(rows)
     module, _, function = entry.function.partition(".")
     with matplotlib.rc_context(STYLE):
         return getattr(import_module(f"freeconv.plots.{module}"), function)(rows, entry)

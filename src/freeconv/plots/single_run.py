@@ -37,7 +37,7 @@ _FEW_EPOCHS = 40  # up to which each has its letter or marker
 
 # Of the settings, by lines: the run, its network, how it was trained, how it was measured.
 _LINES = (
-    ("dataset", "model", "augmentation", "level", "vcp", "fold", "repeat"),
+    ("dataset", "model", "augmentation", "level", "vcp", "training_share", "fold", "repeat"),
     ("network", "layers", "glorot_fans", "vcp_kind"),
     ("learning_rate", "batch_size", "epochs", "patience", "seed"),
     ("backend", "precision"),

@@ -235,6 +235,8 @@ def _grid(settings: pd.DataFrame) -> dict[str, str]:
         if len(levels):
             grid[f"Levels of {labels.augmentation_title(name).lower()}"] = _numbers(levels)
     grid["Without augmentation"] = "yes" if (plain["augmentation"] == UNAUGMENTED).any() else "no"
+    if len(shares := settings.loc[settings["training_share"] < 1, "training_share"]):
+        grid["Share of the training images"] = f"{_numbers(shares)} and 1"
     if len(masked):
         grid["Share of masked connections"] = (
             f"{_numbers(masked['vcp'])} (at translation {_numbers(masked['level'])})"

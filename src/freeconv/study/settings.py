@@ -38,7 +38,7 @@ class Run:
     repeat: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SharingScheme:
     """How much, when and by what force the weights of free convolutions are shared.
 
@@ -89,16 +89,15 @@ _PHASE_TYPES = {"period": int, "unit": str, "strength": float, "rule": str, "til
 
 
 @dataclass(frozen=True)
-class RunSettings(Run):
+class RunSettings(SharingScheme, Run):
     """A run and everything in the configuration that can change its numbers.
 
     Attributes:
         seed: seed of the initial weights, connection patterns, order of the
             training images, augmentations and validation perturbations.
         subset_seed: of which images a share of the training part are; 0 where all are.
-        kind: `cnn` or `fcn`, the convolutions that the model has.
-        sharing, banks, phase_period, phase_unit, phase_strength, phase_rule, phase_tile, release,
-            neighbour_penalty, mean_penalty: of its free convolutions, see `SharingScheme`.
+        kind: `cnn` or `fcn`, the convolutions that the model has; how weights of free ones are
+            shared, `SharingScheme` says.
         network: name of the architecture (Table A.2).
         layers: its convolutional layers that are used, from the input on.
         learning_rate: of Adam.
@@ -127,16 +126,6 @@ class RunSettings(Run):
     seed: int
     subset_seed: int
     kind: str
-    sharing: str
-    banks: int
-    phase_period: int
-    phase_unit: str
-    phase_strength: float
-    phase_rule: str
-    phase_tile: str
-    release: int
-    neighbour_penalty: float
-    mean_penalty: float
     network: str
     layers: int
     learning_rate: float

@@ -104,12 +104,23 @@ def build_model(
             f"kind={kind!r}."
         )
     _check_sharing(sharing, kind)
+    schemes = {
+        "banks": banks,
+        "neighbour_penalty": neighbour_penalty,
+        "mean_penalty": mean_penalty,
+    }
+    for name, value in schemes.items():
+        if value and kind != "fcn":
+            raise InputError(
+                f"`{name}` is of free convolutions, kind='fcn'. Received: {name}={value!r} and "
+                f"kind={kind!r}."
+            )
     own = own_network(network)
     if own and builds_model(own):
-        if vcp > 0 or sharing != 1:
+        if vcp > 0 or sharing != 1 or any(schemes.values()):
             raise InputError(
-                f"`vcp` above 0 and `sharing` are not for networks built by a function, such as "
-                f"{network}."
+                f"`vcp` above 0, `sharing`, {', '.join(map('`{}`'.format, schemes))} are not for "
+                f"networks built by a function, such as {network}."
             )
         return _build_by(own, network, kind, tuple(input_shape), classes, layers, seed)
     network = _network(network, layers)

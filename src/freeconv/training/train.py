@@ -105,7 +105,8 @@ def _training_images(settings, whole):
         raise InputError(
             f"batch_size: {settings.batch_size} is more than the {count} "
             f"training images of fold {settings.fold} of {settings.dataset}"
-            + f" at training_share {settings.training_share:g}" * (settings.training_share < 1)
+            + f" at training_share {settings.training_share:g}"
+            * (settings.training_share < 1)
         )
     return part
 
@@ -225,9 +226,7 @@ class _Training:
         period = settings.phase_period * (steps if settings.phase_unit == "epochs" else 1)
         tile = sharing_of(settings.phase_tile)
         phase = Phase(settings.phase_strength, settings.phase_rule, tile)
-        return Pause(
-            period, lambda done: phase.of(self.model, _seed(settings, PHASE_STREAM, done))
-        )
+        return Pause(period, lambda done: phase.of(self.model, _seed(settings, PHASE_STREAM, done)))
 
 
 def _is_over(records, best, settings):

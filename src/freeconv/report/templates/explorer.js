@@ -2,6 +2,7 @@
 // What the study recorded: see `_records` of freeconv.report.explorer.
 const study = JSON.parse(document.getElementById("records").textContent);
 const MASKED = "vcp";  // the condition whose lines are probabilities of masked connections
+const SHARES = "training_share";  // begins those whose lines are shares of the training images
 const byId = id => document.getElementById(id);
 const hidden = new Set();  // names of lines that the legend has switched off
 let drawn = null;  // what vegaEmbed returned last
@@ -27,12 +28,17 @@ function offerConditions() {
   const conditions = Object.fromEntries(Object.entries(study.augmentations).filter(
     ([kind]) => here.some(run => run.augmentation === kind)));
   if (here.some(run => run.vcp > 0)) conditions[MASKED] = "Masked connections";
+  for (const run of here.filter(run => run.training_share < 1)) {
+    const level = run.level ? `${study.augmentations[run.augmentation].toLowerCase()} ${run.level}` : "no augmentation";
+    conditions[sharesAt(run)] = `Share of the training images, ${level}`;
+  }
   if (!Object.keys(conditions).length) conditions.none = "No augmentation";
   fill(byId("condition"), conditions, byId("condition").value);
 }
 
 function offerAxes() {
-  const name = byId("condition").value === MASKED ? "Probability" : "Level";
+  const condition = byId("condition").value;
+  const name = ofShares(condition) ? "Share" : condition === MASKED ? "Probability" : "Level";
   const axes = { epoch: "Epoch", line: `${name} in training, at the best epoch` };
   fill(byId("axis"), axes, byId("axis").value);
 }
@@ -49,7 +55,8 @@ function offerNetworks() {
 // are compared with the same networks without masks, at their level.
 function runsOfCondition() {
   const condition = byId("condition").value;
-  const here = ofDataset();
+  if (ofShares(condition)) return ofDataset().filter(run => run.vcp === 0 && sharesAt(run) === condition);
+  const here = ofDataset().filter(run => run.training_share === 1);
   if (condition !== MASKED) {
     return here.filter(run => run.vcp === 0 && [condition, "none"].includes(run.augmentation));
   }
@@ -58,7 +65,14 @@ function runsOfCondition() {
   return here.filter(run => like.has([run.model, run.augmentation, run.level].join()));
 }
 
-const lineOf = run => byId("condition").value === MASKED ? run.vcp : run.level;
+const sharesAt = run => [SHARES, run.augmentation, run.level].join(" ");
+const ofShares = condition => condition.startsWith(SHARES);
+
+function lineOf(run) {
+  const condition = byId("condition").value;
+  return ofShares(condition) ? run.training_share : condition === MASKED ? run.vcp : run.level;
+}
+
 const titleOf = run => study.models[run.model];
 const overEpochs = () => byId("axis").value === "epoch";
 const nameOf = run => overEpochs() ? String(lineOf(run)) : titleOf(run);
@@ -221,7 +235,7 @@ function drawTable() {
 }
 
 function tableColumns() {
-  const fields = ["dataset", "model", "augmentation", "level", "vcp", "fold", "repeat", "seed", "epochs"];
+  const fields = ["dataset", "model", "augmentation", "level", "vcp", "training_share", "fold", "repeat", "seed", "epochs"];
   const measured = [...new Set([...metrics(), "val_accuracy"])].filter(name => name in study.epochs);
   return [
     ...fields.map(field => [field, run => run[field]]),
