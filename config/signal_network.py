@@ -1,4 +1,4 @@
-"""The networks of config/signal.yaml: one convolution of separate patches, summed over all places."""
+"""The networks of config/signal.yaml: a convolution of separate patches, summed over all places."""
 
 import keras
 

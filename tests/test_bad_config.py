@@ -126,10 +126,10 @@ UNREADABLE = {
 def check(tmp_path):
     """Run scripts/config.py on a study."""
 
-    def run(study):
+    def run(study, folder=tmp_path):
         return subprocess.run(
             [sys.executable, ROOT / "scripts/config.py", "check", study],
-            cwd=tmp_path,
+            cwd=folder,
             env={"PYTHONPATH": str(ROOT / "src")},
             text=True,
             stdout=subprocess.PIPE,
@@ -183,7 +183,7 @@ def test_a_study_that_is_no_text_is_named(check, tmp_path):
     "path", sorted(path for path in ROOT.glob("config/*.yaml") if path.name != "datasets.yaml")
 )
 def test_our_studies_pass(check, path):
-    run = check(path)
+    run = check(path, ROOT)
     assert run.returncode == 0, run.stdout
     assert f"study {yaml.safe_load(path.read_text())['study']}, " in run.stdout
 

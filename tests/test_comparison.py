@@ -287,7 +287,7 @@ def test_wrong_verdicts_are_rare(monkeypatch, spread, shift, verdict, most):
         ours = drawn.assign(value=values).pivot(
             index=wide.index.names, columns="metric", values="value"
         )
-        folds.append(ours.reset_index().assign(fold=fold, epoch=1, vcp=0.0))
+        folds.append(ours.reset_index().assign(fold=fold, epoch=1, vcp=0.0, training_share=1.0))
     runs = [dict(zip(wide.index.names, run, strict=True)) for run in wide.index]
     compared = compare(pd.concat(folds), settings(*runs))
     comparable = compared.loc[compared["dataset"] == "mnist", "verdict"]  # trained as published

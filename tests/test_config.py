@@ -10,6 +10,7 @@ from freeconv.errors import InputError
 from freeconv.io import put_between
 from freeconv.study.config import check_config, complete, expand_paths, override, read_yaml
 from freeconv.study.config_table import MARKS, key_table
+from freeconv.study.extensions import extended_schema
 
 STUDIES = sorted(path for path in ROOT.glob("config/*.yaml") if path.name != "datasets.yaml")
 
@@ -19,7 +20,8 @@ STUDIES = sorted(path for path in ROOT.glob("config/*.yaml") if path.name != "da
     [".test/config/config.yaml", *(f"config/{path.name}" for path in STUDIES)],
 )
 def test_our_studies_satisfy_the_schema(read_config, schema, name):
-    check_config(read_config(name), schema)
+    config = read_config(name)
+    check_config(config, extended_schema(schema, config["extension"]))
 
 
 def test_published_differs_from_the_paper_in_its_protocol_alone(read_config):

@@ -26,7 +26,7 @@ def history(epochs=(4, 3), models=("cnn", "fcn"), levels=LEVELS, probabilities=P
     runs = [(m, a, level, 0.0) for m in models for a in levels for level in levels[a]]
     runs += [("fcn", "translation", 0.3, p) for p in probabilities if "fcn" in models]
     rows = [
-        ("digits", *run, fold, 0, 0, epoch)
+        ("digits", *run, 1.0, fold, 0, 0, epoch)
         for run, (fold, last) in product(runs, enumerate(epochs))
         for epoch in range(last + 1)
     ]
@@ -36,6 +36,7 @@ def history(epochs=(4, 3), models=("cnn", "fcn"), levels=LEVELS, probabilities=P
         "augmentation",
         "level",
         "vcp",
+        "training_share",
         "fold",
         "repeat",
         "seed",

@@ -1,7 +1,7 @@
-"""Low-rank weight sharing, with the backend of the process: `test_backends.py` runs it with others.
+"""Low-rank weight sharing, with the backend of the process; `test_backends.py` runs it on others.
 
-Against NumPy loops, and at both ends: one bank is Keras' convolution, as many as positions can be any
-free convolution.
+Against NumPy loops, and at both ends: one bank is Keras' convolution, as many as positions can be
+any free convolution.
 """
 
 import keras
@@ -181,5 +181,5 @@ def test_wrong_arguments_are_named(arguments, words):
 
 
 def test_banks_of_ordinary_networks_are_refused():
-    with pytest.raises(InputError, match="`banks` .*kind='fcn'"):
+    with pytest.raises(InputError, match=r"`banks` .*kind='fcn'"):
         build_model("cnn", "mnist", (28, 28, 1), 10, banks=2)

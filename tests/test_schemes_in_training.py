@@ -99,7 +99,7 @@ def test_at_the_release_the_function_stays_and_adam_goes_on(splits):  # noqa: F8
     other.restore(state)
     weights, after = len(model.weights), other.state()
     assert after[weights] == before[weights] == 6  # steps
-    # The kernel of conv1, 13 x 13 positions: both moments of the copies add up to the shared one\'s.
+    # The kernel of conv1, 13 x 13 positions: moments of the copies add up to the shared one's.
     for moment in (weights + 1, weights + 1 + len(model.trainable_variables)):
         assert after[moment].shape == (169, 9, 32)
         np.testing.assert_allclose(after[moment].sum(0), before[moment].reshape(9, 32), rtol=1e-4)
@@ -150,7 +150,7 @@ def test_phases_hold_kernels_together(splits):  # noqa: F811
 
 @pytest.mark.parametrize("period", [1, 4, 6, 7])
 def test_pauses_come_every_so_many_steps(splits, period):  # noqa: F811
-    """Counted from the first step on, whatever epochs they are of; and change nothing themselves."""
+    """Counted from the first step on, whatever epochs they are of; and change nothing."""
     models = [build_model("cnn", "mnist", (28, 28, 1), 10, layers=2, seed=1) for _ in range(2)]
     done = []
     trainers = [new_trainer(models[0]), new_trainer(models[1], pause=Pause(period, done.append))]

@@ -13,7 +13,7 @@ from freeconv.plots.single_run import curves_as_text, describe_run, draw_run, re
 from freeconv.results.schemas import HISTORY_SCHEMA, RUN_COLUMNS
 
 NAN = np.nan
-IDENTITY = ("digits", "fcn", "translation", 0.1, 0.5, 3, 0, 7)
+IDENTITY = ("digits", "fcn", "translation", 0.1, 0.5, 1.0, 3, 0, 7)
 ACCURACY = [NAN, 0.5, 0.75, 1.0]
 VAL_ACCURACY = [0.1, 0.6, 0.9, 0.8]
 RUN = {
@@ -57,7 +57,8 @@ def test_only_one_run_is_shown(history, tmp_path):
 def test_the_description_by_hand(history):
     text = describe_run(history, RUN)
     assert text.splitlines() == [
-        "dataset digits, model fcn, augmentation translation, level 0.1, vcp 0.5, training_share 1.0, fold 3, repeat 0",
+        "dataset digits, model fcn, augmentation translation, level 0.1, vcp 0.5, "
+        "training_share 1.0, fold 3, repeat 0",
         "network mnist",
         "learning_rate 0.001, epochs 5, seed 7",
         "backend jax",

@@ -80,9 +80,9 @@ def least_squares(patches, targets):
     "penalty", [SoftSharing(), SoftSharing(neighbours=1e4), SoftSharing(mean=1e4)]
 )
 def test_the_limits_are_a_free_layer_and_a_convolution(penalty):
-    """A linear regression has closed forms: one a position without a penalty, one for all in the limit.
+    """A linear regression has closed forms: one a position without it, one for all in the limit.
 
-    The penalised one is solved by SciPy, with the value of the layer\'s own loss.
+    Between them the optimum follows from values of the layer's own loss, which is quadratic.
     """
     images, grid = random_array((40, 5, 4, 1), seed=1).astype(float), (3, 3)
     layer = FreeConv2D(1, (3, 2), use_bias=False, kernel_regularizer=penalty, dtype="float64")

@@ -32,7 +32,12 @@ ROWS = [
 @pytest.fixture
 def summary():
     rows = pd.DataFrame(ROWS, columns=COLUMNS)
-    rows = rows.assign(vcp=0.0, statistic="pooled_median", accuracy=rows["val_accuracy"] / 2)
+    rows = rows.assign(
+        vcp=0.0,
+        training_share=1.0,
+        statistic="pooled_median",
+        accuracy=rows["val_accuracy"] / 2,
+    )
     absent = rows.iloc[[5]].assign(vcp=0.5, val_accuracy=1.0)  # has no place in these tables
     other = rows.assign(statistic="best_median", val_accuracy=0.0)
     return pd.concat([absent, other, rows], ignore_index=True)

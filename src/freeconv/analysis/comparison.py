@@ -25,6 +25,7 @@ import pandas as pd
 import pyarrow as pa
 
 from freeconv.analysis.inference import margin
+from freeconv.analysis.summary import on_all_images
 from freeconv.study import labels
 from freeconv.study.settings import UNAUGMENTED
 

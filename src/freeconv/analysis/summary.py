@@ -11,8 +11,8 @@ from freeconv.results.best_epoch import finite_epochs
 from freeconv.results.schemas import METRICS, RUN_FIELDS
 from freeconv.study.labels import STATISTICS
 
-# One row per (dataset, model, augmentation, level, vcp, training_share, statistic): `folds` behind it,
-# and the `rows` of the history that its medians are taken over.
+# One row per run (but for fold and repeat) and statistic: `folds` behind it, and `rows` of the
+# history that its medians are taken over.
 SUMMARY_SCHEMA = pa.schema(
     [
         *RUN_FIELDS[:6],
@@ -49,8 +49,8 @@ def summarise(history: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A row per (dataset, model, augmentation, level, vcp, training_share, statistic), sorted by
-        these, with a column a metric; `folds`, the number of folds behind the row; and `rows`, the number of
-        epochs its medians are taken over. A metric that is null throughout stays null.
+        these, with a column a metric; `folds`, the number of folds behind the row; and `rows`, the
+        number of epochs its medians are taken over. A metric that is null throughout stays null.
 
     Raises:
         InputError: If the history lacks a column.
@@ -114,7 +114,8 @@ def on_all_images(frame: pd.DataFrame) -> pd.DataFrame:
 def levels_of(frame: pd.DataFrame, augmentation: str) -> pd.DataFrame:
     """Returns the rows of one augmentation at all its levels, without masked connections.
 
-    Networks trained on a share of the images are left out. The networks trained without augmentation are included: they are level 0 of every augmentation.
+    Networks trained on a share of the images are left out. The networks trained without
+    augmentation are included: they are level 0 of every augmentation.
 
     Args:
         frame: A history, a summary or an evaluation.

@@ -1,7 +1,7 @@
 """Images that are drawn from a distribution of which theory says how many a network needs.
 
-Source: Lahoti, Karp, Winston, Singh, Li, "Role of locality and weight sharing in image-based tasks: a
-sample complexity separation between CNNs, LCNs, and FCNs" (2024): the dynamic signal distribution.
+Source: Lahoti, Karp, Winston, Singh, Li, "Role of locality and weight sharing in image-based tasks:
+a sample complexity separation between CNNs, LCNs, and FCNs" (2024): dynamic signal distribution.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from freeconv.errors import InputError
 
 NOISE = 32
-"""Standard deviation of the noise, in steps of 8-bit pixels: four of them on either side of grey."""
+"""Standard deviation of the noise, in steps of 8-bit pixels: four of them either side of grey."""
 
 
 def signal_in_noise(
@@ -33,8 +33,9 @@ def signal_in_noise(
         seed: Non-negative integer.
 
     Returns:
-        `(images, labels)`: uint8 of shape `(images, patches * patch_size, patches * patch_size, 1)`,
-        grey 128 being 0 and `NOISE` steps a standard deviation; uint8 of shape `(images,)`, 0 or 1.
+        `(images, labels)`: uint8 of shape `(images, side, side, 1)` with `side = patches *
+        patch_size`, grey 128 being 0 and `NOISE` steps a standard deviation; uint8 of shape
+        `(images,)`, 0 or 1.
 
     Raises:
         InputError: If a number is not positive, or fewer than two images are asked for.

@@ -73,9 +73,10 @@ def to_free(model: keras.Model, sharing: int | str = 1) -> keras.Model:
     `FreeConv3D` of the same name, with its kernel and its bias at every position: the copy computes
     what the model computes, and its kernels part only when it is trained. Free convolutions of
     another degree of sharing, or with banks, get the degree asked for; the kernel of a tile is then
-    the mean over its positions, masked connections counting as zeros, and none is masked any more. Models inside
-    the model are converted, and the layer of a `keras.layers.TimeDistributed`. All other layers are
-    copied with their state: weights, vocabularies, fitted statistics, random generators.
+    the mean over its positions, masked connections counting as zeros, and none is masked any more.
+    Models inside the model are converted, and the layer of a `keras.layers.TimeDistributed`. All
+    other layers are copied with their state: weights, vocabularies, fitted statistics, random
+    generators.
 
     Constraints and regularizers of a convolution hold for the kernel and the bias of each tile; a
     regularizer is summed over them, so that the L2 norm of a kernel repeated at n positions costs n

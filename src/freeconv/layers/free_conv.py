@@ -110,7 +110,7 @@ class FreeConv2D(BaseFreeConv):
     Attributes:
         kernel: weight of shape `(tiles, kernel_rows * kernel_columns * channels, filters)`; tiles
             in row-major order, inputs of a patch in the order (row, column, channel), for either
-            data format. With `sharing=1` a tile is a position. With several `banks`, `(banks, ...)`.
+            data format. With `sharing=1` a tile is a position. Several `banks` have `(banks, ...)`.
         bias: weight of shape `(tile_rows, tile_columns, filters)`, for either data format, or
             `None`. With several `banks`, `(banks, filters)`.
         mixing: weight of shape `(out_rows, out_columns, banks)`, logits of the shares of banks;

@@ -52,9 +52,9 @@ def share_weights_by_hebbian_rule(
     As many random patterns as a patch has inputs, and one for the bias, are shown to all positions,
     one after the other. Every neuron learns the difference of its response `z` from the mean
     response of its filter over the positions that lateral connections reach, `w - strength * (z -
-    mean z) * x / |x|^2`: a product of what is there before and behind the synapse. Only the part of a
-    kernel along a pattern moves, so that deviations shrink on average, as squares, by `exp(-strength
-    * (2 - strength))` a phase; their mean stays.
+    mean z) * x / |x|^2`: a product of what is there before and behind the synapse. Only the part of
+    a kernel along a pattern moves. Deviations so shrink on average, as squares, by `exp(-strength *
+    (2 - strength))` a phase; their mean stays.
 
     Args:
         layer: as of `share_weights`; a bias counts as the weight of an input that is always 1.
@@ -68,7 +68,8 @@ def share_weights_by_hebbian_rule(
     _check(layer, strength)
     groups, weights = _groups(layer, tile), _weights(layer)
     values, means = zip(*(_means(weight, groups) for weight in weights), strict=True)
-    parts = [(v - m).reshape(len(groups), -1, layer.filters) for v, m in zip(values, means)]
+    pairs = zip(values, means, strict=True)
+    parts = [(v - m).reshape(len(groups), -1, layer.filters) for v, m in pairs]
     operator = _hebbian_operator(
         sum(part.shape[1] for part in parts), strength, np.random.default_rng(seed)
     )
@@ -162,8 +163,8 @@ def _check(layer, strength):
     plain = (1,) * len(layer.axes)
     if layer.banks is not None or layer.connection_mask is not None or layer.sharing != plain:
         raise ValueError(
-            "Phases of sharing need a free convolution with sharing=1, all of its connections and no "
-            f"banks. Received: layer '{layer.name}' with sharing={layer.sharing}, banks="
+            "Phases of sharing need a free convolution with sharing=1, all of its connections and "
+            f"no banks. Received: layer '{layer.name}' with sharing={layer.sharing}, banks="
             f"{layer.banks} and connection_dropout={layer.connection_dropout}."
         )
 

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 class SoftSharing(keras.regularizers.Regularizer):
     """Penalises differences between the kernels, or biases, of a free convolution.
 
-    `neighbours * sum |w_a - w_b|^2 + mean * sum |w_a - w_mean|^2`: the first sum is over all pairs of
-    tiles that lie side by side along an axis of the grid, as in topographic networks, the second
-    over all tiles; a tile is a position where nothing is shared. With 0 it is no penalty; the larger
-    it is, the nearer the layer comes to a convolution, which pays nothing.
+    `neighbours * sum |w_a - w_b|^2 + mean * sum |w_a - w_mean|^2`: the first sum is over all pairs
+    of tiles that lie side by side along an axis of the grid, as in topographic networks, the second
+    over all tiles; a tile is a position where nothing is shared. With 0 it is no penalty; the
+    larger it is, the nearer the layer comes to a convolution, which pays nothing.
 
     A regularizer of `FreeConv1D`, `FreeConv2D` and `FreeConv3D` alone, which tell it their grid.
 
@@ -56,11 +56,11 @@ class SoftSharing(keras.regularizers.Regularizer):
         return SoftSharing(self.neighbours, self.mean, grid)
 
     def __call__(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        """Returns the penalty of a kernel `(tiles, patch, filters)`, or of a bias `(*grid, filters)`."""
+        """Returns the penalty of a kernel `(tiles, patch, filters)` or bias `(*grid, filters)`."""
         if self.grid is None:
             raise ValueError(
-                "SoftSharing needs the grid of a free convolution; give it to FreeConv1D, FreeConv2D "
-                "or FreeConv3D as kernel_regularizer or bias_regularizer."
+                "SoftSharing needs the grid of a free convolution; give it to FreeConv1D, "
+                "FreeConv2D or FreeConv3D as kernel_regularizer or bias_regularizer."
             )
         penalty = ops.zeros((), dtype=x.dtype)
         if self.neighbours:
@@ -91,5 +91,5 @@ def _differences(x, grid, axis):
 
 
 def on_grid(regularizer: Any, grid: Sequence[int]) -> Any:
-    """Returns a regularizer as a layer of such a grid of tiles applies it; all others as they are."""
+    """Returns a regularizer as a layer of such a grid of tiles applies it."""
     return regularizer.on(grid) if isinstance(regularizer, SoftSharing) else regularizer

@@ -79,7 +79,8 @@ def values_of(summary: pd.DataFrame, entry: Table) -> pd.DataFrame:
     Example:
         >>> summary = pd.DataFrame({
         ...     "dataset": "mnist", "model": ["cnn", "fcn"], "augmentation": "translation",
-        ...     "level": 0.3, "vcp": 0.0, "training_share": 1.0, "statistic": "pooled_median", "accuracy": [0.97, 0.96],
+        ...     "level": 0.3, "vcp": 0.0, "training_share": 1.0,
+        ...     "statistic": "pooled_median", "accuracy": [0.97, 0.96],
         ...     "val_accuracy": [0.99, 0.98], "val_translation": [0.97, 0.95],
         ... })
         >>> from freeconv.study.outputs import table

@@ -160,7 +160,7 @@ class Study:
         return [name for name, variant in self.models.items() if variant.kind == "fcn"]
 
     def varies(self, choice: str) -> bool:
-        """Whether the runs differ in `training_share`, or models in a choice (`Variant.choices`)."""
+        """Whether runs differ in `training_share`, or models in a choice (`Variant.choices`)."""
         if choice == "training_share":
             return len(self.training_shares) > 1
         return len({variant.choices[choice] for variant in self.models.values()}) > 1

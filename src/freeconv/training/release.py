@@ -1,7 +1,7 @@
 """From a trained convolutional network to the free one that it goes on as.
 
-Source: d'Ascoli, Sagun, Bruna, Biroli, "Finding the needle in the haystack with convolutions" (2019):
-a locally connected network that starts where a convolutional one was stopped.
+Source: d'Ascoli, Sagun, Bruna, Biroli, "Finding the needle in the haystack with convolutions"
+(2019): a locally connected network that starts where a convolutional one was stopped.
 """
 
 from __future__ import annotations
