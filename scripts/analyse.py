@@ -97,13 +97,15 @@ def add_sharing(parser):
     parser.add_argument(
         "--networks", type=Path, nargs="+", required=True, help="layers of the networks (.parquet)"
     )
+    parser.add_argument("--evaluation", type=Path, required=True, help="of all runs (.parquet)")
     add_study_records(parser)
 
 
 def sharing(arguments):
     """Relate the accuracies of a study's networks to their degree of weight sharing."""
     networks = pd.concat(read_parquet(path, SCHEMAS["networks"]) for path in arguments.networks)
-    frame = degrees_of_sharing(*_read_study(arguments), networks)
+    evaluation = read_parquet(arguments.evaluation, SCHEMAS["evaluation"])
+    frame = degrees_of_sharing(*_read_study(arguments), networks, evaluation)
     write_parquet(frame, arguments.output, SCHEMAS["sharing"])
 
 

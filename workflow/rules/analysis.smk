@@ -60,6 +60,7 @@ rule degrees_of_sharing:
     input:
         history="results/{study}/history.parquet",
         settings="results/{study}/settings.parquet",
+        evaluation="results/{study}/evaluation.parquet",
         networks=expand(
             "results/{{study}}/networks/{dataset}.parquet", dataset=STUDY.datasets
         ),
@@ -71,7 +72,8 @@ rule degrees_of_sharing:
         "../../envs/analysis.yaml"
     shell:
         'python "$FREECONV/scripts/analyse.py" sharing --history {input.history:q} '
-        "--settings {input.settings:q} --networks {input.networks:q} --output {output:q} 2> {log:q}"
+        "--settings {input.settings:q} --networks {input.networks:q} "
+        "--evaluation {input.evaluation:q} --output {output:q} 2> {log:q}"
 
 
 rule gather_trials:

@@ -123,7 +123,7 @@ def letter_panels(axes: Iterable[Axes], titles: Iterable[str]) -> None:
 
 def say_if_empty(ax: Axes, words: str = "not in this study") -> None:
     """Says in a panel without lines why it has none."""
-    if not any(np.isfinite(line.get_ydata()).any() for line in ax.get_lines()):
+    if not any(np.isfinite(np.asarray(line.get_ydata(), float)).any() for line in ax.get_lines()):
         ax.text(0.5, 0.5, words, transform=ax.transAxes, ha="center", color="0.4")
 
 
@@ -134,8 +134,8 @@ MODEL_LOOKS = {
 }
 """Colour, line and marker of the paper's networks."""
 
-# The rest of the palette, for networks that are not the paper's.
-_VARIANT_LOOKS = (
+# The rest of the palette, for what is not the paper's.
+VARIANT_LOOKS = (
     {"color": "#009E73", "linestyle": (0, (1, 1)), "marker": "^"},
     {"color": "#CC79A7", "linestyle": (0, (3, 1, 1, 1)), "marker": "D"},
     {"color": "#E69F00", "linestyle": (0, (6, 1.5, 1, 1.5)), "marker": "v"},
@@ -152,8 +152,7 @@ def model_looks(models: Iterable[str]) -> dict[str, dict]:
     names = labels.ordered(models, MODEL_LOOKS)
     variants = [name for name in names if name not in MODEL_LOOKS]
     looks = {
-        name: _VARIANT_LOOKS[position % len(_VARIANT_LOOKS)]
-        for position, name in enumerate(variants)
+        name: VARIANT_LOOKS[position % len(VARIANT_LOOKS)] for position, name in enumerate(variants)
     }
     return {name: (MODEL_LOOKS | looks)[name] for name in names}
 
@@ -327,3 +326,8 @@ def legend(
     else:
         figure.legend(handles=handles, title=title, loc="outside right center", alignment="left")
     figure.align_ylabels()
+
+
+def place_among(name, names) -> float:
+    """Returns where something stands among others side by side, in steps from their middle."""
+    return list(names).index(name) - (len(names) - 1) / 2

@@ -7,7 +7,6 @@ folds with a bar of its 95 % interval (`summary.mean_over_folds`).
 from __future__ import annotations
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -24,35 +23,10 @@ from freeconv.plots.style import (
     level_title,
     model_looks,
     panels,
+    place_among,
     say_if_empty,
 )
 from freeconv.study import labels, outputs
-from freeconv.study.settings import UNAUGMENTED
-
-
-def sharing(records: pd.DataFrame, entry: outputs.Figure) -> Figure:
-    """Draws accuracies against the number of kernels: one column per scale of the initial weights.
-
-    Lines are networks of free convolutions, a level of translation each; squares those of ordinary
-    ones, which have the fewest kernels there are.
-    """
-    records = records[records["augmentation"].isin([UNAUGMENTED, "translation"])]
-    free = records[records["kind"] == "fcn"]
-    scales = sorted(set(free["glorot_fans"]))
-    metrics = {"val_accuracy": "Validation accuracy", "val_translation": "Translation accuracy"}
-    width = 110 if len(scales) == 1 else 180
-    figure, axes = panels(2, len(scales), 120, width, sharex=True, sharey="row")
-    level_styles = level_looks(records["level"])
-    for column, scale in zip(axes.T, scales, strict=True):
-        for ax, metric in zip(column, metrics, strict=True):
-            of_scale = free[free["glorot_fans"] == scale]
-            _kernel_curves(ax, of_scale, records[records["kind"] == "cnn"], metric, level_styles)
-        column[-1].set_xlabel("Kernels of all layers (squares: ordinary convolutions)")
-    for row, title in zip(axes, metrics.values(), strict=True):
-        accuracy_axis(row[0], title)
-    letter_panels(axes.flat, [f"Initial weights: {scale.replace('_', ' ')}" for scale in scales])
-    level_legend(figure, level_styles, level_title("translation"))
-    return figure
 
 
 def by_level(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
@@ -99,30 +73,6 @@ def distances(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
     return figure
 
 
-def _kernel_curves(
-    ax: Axes,
-    free: pd.DataFrame,
-    shared: pd.DataFrame,
-    metric: str,
-    level_styles: dict[float, dict],
-) -> None:
-    """Lines of free convolutions, squares of ordinary ones, a colour a level; bars side by side."""
-    looks = [
-        (free, {"marker": "o"}),
-        (shared, {"marker": "s", "markersize": 5, "linestyle": ""}),
-    ]
-    for records, look in looks:
-        for level, runs in records.groupby("level"):
-            beside = runs.assign(kernels=runs["kernels"] * 1.04 ** _place(level, level_styles))
-            look_of_level = level_styles[level] | look
-            draw_curve(ax, beside, metric, f"{level:g}", by="kernels", bars=True, **look_of_level)
-    say_if_empty(ax)
-    counts = sorted(set(free["kernels"]))
-    ax.set_xscale("log")
-    ax.set_xticks(counts, [f"{count:,}" for count in counts])
-    ax.minorticks_off()
-
-
 def _side_by_side(
     rows: pd.DataFrame, by: str, metrics: dict[str, str], label: str, entry: outputs.Figure
 ) -> Figure:
@@ -164,7 +114,7 @@ def _side_by_side(
 
 def _curve_beside(ax, rows, metric, by, model, looks):
     """A network's accuracies with their bars, beside those of the others."""
-    beside = rows.assign(**{by: rows[by] + 0.012 * _place(model, looks)})
+    beside = rows.assign(**{by: rows[by] + 0.012 * place_among(model, looks)})
     draw_curve(ax, beside, metric, model, by=by, bars=True, **looks[model])
 
 
@@ -183,8 +133,3 @@ def _paired_differences(best, metric, by, model, plain):
         for name in (model, plain)
     ]
     return (sides[0] - sides[1]).dropna().reset_index()
-
-
-def _place(name, names) -> float:
-    """Where something stands among others side by side, in steps from their middle."""
-    return list(names).index(name) - (len(names) - 1) / 2

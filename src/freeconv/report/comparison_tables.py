@@ -6,7 +6,6 @@ import pandas as pd
 
 from freeconv.analysis.authors_curves import match_epochs, summarise_matches
 from freeconv.report.render import (
-    DASH,
     Document,
     TextTable,
     interval,
@@ -66,52 +65,6 @@ def conclusions(frame: pd.DataFrame, entry: Table) -> Document:
         entry: The table.
     """
     return Document("Conclusions", [_overview_part(frame), _criteria_part(frame)], frame)
-
-
-def sharing(frame: pd.DataFrame, entry: Table) -> Document:
-    """Makes the table of accuracies by degree of weight sharing, means over folds of each level.
-
-    Args:
-        frame: See `sharing_degrees.degrees_of_sharing`.
-        entry: The table.
-    """
-    return Document("Sharing", [_sharing_part(frame)], frame)
-
-
-def _sharing_part(records: pd.DataFrame) -> TextTable:
-    network = ["dataset", "model", "sharing", "glorot_fans", "kernels", "parameters"]
-    condition = ["augmentation", "level"]
-    filled = records.fillna({"sharing": DASH, "glorot_fans": DASH})
-    metrics = {"val_accuracy": "validation", "val_translation": "translated"}
-    means = filled.groupby([*network, *condition], sort=False)[list(metrics)].mean()
-    wide = means.unstack(condition).reorder_levels([1, 2, 0], axis="columns")
-    cells = wide.index.to_frame(index=False)
-    cells["dataset"] = cells["dataset"].map(labels.dataset_title)
-    cells["model"] = cells["model"].map(labels.model_title)
-    for count in ("kernels", "parameters"):
-        cells[count] = cells[count].map("{:,}".format)
-    cells.columns = ["Data set", "Network", "Sharing", "Initial weights", "Kernels", "Parameters"]
-    conditions = {(augmentation, level) for augmentation, level, _ in wide}
-    for augmentation, level in sorted(conditions, key=_unaugmented_first):
-        trained = f"{augmentation.replace('_', ' ')} {level:g}" if level else "no augmentation"
-        for metric, word in metrics.items():
-            values = wide[augmentation, level, metric]
-            cells[f"{trained.capitalize()}: {word}"] = values.map(number).to_numpy()
-    folds = records["fold"].nunique()
-    caption = (
-        "Accuracy by the degree of weight sharing: side of the tile of positions that have one "
-        "kernel, all for one kernel a layer; networks with ordinary convolutions have none to "
-        f"choose. Means over {folds} folds of the epoch with the highest validation accuracy, on "
-        "clean and on translated validation images. Kernels and parameters: of all convolutions."
-    )
-    return TextTable(
-        "sharing", caption, cells, "llllrr" + "r" * (len(cells.columns) - 6), long=True
-    )
-
-
-def _unaugmented_first(condition: tuple[str, float]) -> tuple:
-    augmentation, level = condition
-    return level > 0, augmentation, level
 
 
 def _comparison_part(comparison: pd.DataFrame) -> TextTable:

@@ -163,7 +163,10 @@ class Study:
         """Whether runs differ in `training_share`, or models in a choice (`Variant.choices`)."""
         if choice == "training_share":
             return len(self.training_shares) > 1
-        return len({variant.choices[choice] for variant in self.models.values()}) > 1
+        values = {variant.choices[choice] for variant in self.models.values()}
+        if choice == "release":  # at the start alone is where phases and penalties begin
+            values.discard(None)
+        return len(values) > 1
 
     def network_titles(self) -> dict[str, str]:
         """Model -> its title, with what sets it off from others of its kind and degree of sharing.

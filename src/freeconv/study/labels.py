@@ -112,28 +112,30 @@ def scheme_title(scheme: SharingScheme) -> str:
     Example:
         >>> from freeconv.study.settings import SharingScheme
         >>> scheme_title(SharingScheme(banks=4)), scheme_title(SharingScheme(release=5))
-        ('4 banks', 'released after 5 epochs')
-        >>> scheme_title(SharingScheme(phase_period=2, phase_strength=0.5))
-        'mean 0.5 every 2 epochs'
+        ('4 banks', 'Released after 5 epochs')
+        >>> scheme_title(SharingScheme(phase_period=2, phase_strength=0.5, release=0))
+        'Mean 0.5 every 2 epochs'
     """
-    words = []
-    if scheme.banks:
-        words.append(counted(scheme.banks, "bank"))
+    held = []
     if scheme.phase_period:
         unit = scheme.phase_unit.removesuffix("s")
         period = unit if scheme.phase_period == 1 else counted(scheme.phase_period, unit)
         rule = scheme.phase_rule.replace("hebbian", "Hebbian")
         tile = "" if scheme.phase_tile == "all" else f" of tiles of {scheme.phase_tile}"
-        words.append(f"{rule} {scheme.phase_strength:g}{tile} every {period}")
-    if scheme.release >= 0:
+        held.append(f"{rule} {scheme.phase_strength:g}{tile} every {period}")
+    for name in ("neighbour", "mean"):
+        if strength := getattr(scheme, f"{name}_penalty"):
+            held.append(f"{name} penalty {strength:g}")
+    words = [counted(scheme.banks, "bank")] if scheme.banks else held
+    if scheme.release > 0:
         words.append(f"released after {counted(scheme.release, 'epoch')}")
-    for name, strength in (
-        ("neighbours", scheme.neighbour_penalty),
-        ("mean", scheme.mean_penalty),
-    ):
-        if strength:
-            words.append(f"penalty {strength:g}, {name}")
-    return ", ".join(words)
+    elif scheme.release == 0:
+        # What holds kernels together mostly begins with equal ones.
+        words = words or ["released at once"]
+    elif held:
+        words.append("from separate kernels")
+    title = ", ".join(words)
+    return title[:1].upper() + title[1:]
 
 
 def run_title(

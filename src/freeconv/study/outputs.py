@@ -41,8 +41,8 @@ class Needs:
         augmentation: A training augmentation that must be in the study (`None`: any).
         unaugmented: Whether networks trained without augmentation must be in the study.
         vcp: Whether variable connection patterns must be in the study.
-        varied: A choice that the study's networks must differ in: `sharing`, or a key of its
-            protocol.
+        varied: A choice that the study's networks must differ in: `sharing`, `banks`, `phases`,
+            `release`, `penalty`, or a key of its protocol; or `training_share`.
         perturbations: Whether models must be evaluated at any strength of a perturbation.
         datasets: The data sets that it can be of (`None`: any); a table of a whole study needs one
             of them.
@@ -297,11 +297,46 @@ FIGURES = (
     ),
     Figure(
         name="sharing",
-        function="variant_figures.sharing",
+        function="sharing_figures.sharing",
         title="Accuracy against the number of kernels",
         paper="",
         frame="sharing",
         needs=Needs(varied="sharing"),
+    ),
+    Figure(
+        name="training_images",
+        function="sharing_figures.training_images",
+        title="Accuracy against the number of training images",
+        paper="",
+        frame="sharing",
+        needs=Needs(varied="training_share"),
+    ),
+    *(
+        Figure(
+            name=name,
+            function="sharing_figures.sweep",
+            title=title,
+            paper="",
+            frame="sharing",
+            needs=Needs(varied=way),
+        )
+        for name, way, title in (
+            ("banks", "banks", "Accuracy and common share by the number of banks"),
+            ("phases", "phases", "Accuracy and common share by phases of sharing"),
+            ("release", "release", "Accuracy and common share by the epoch of release"),
+            ("soft_sharing", "penalty", "Accuracy and common share by the strength of a penalty"),
+        )
+    ),
+    *(
+        Figure(
+            name=f"{way}_over_epochs",
+            function="sharing_figures.networks_over_epochs",
+            title=f"Accuracy and common share over epochs, by {title}",
+            paper="",
+            frame="history",
+            needs=Needs(varied=way, augmentation="translation"),
+        )
+        for way, title in (("phases", "phases of sharing"), ("release", "epoch of release"))
     ),
     Figure(
         name="glorot_fans_distance",
@@ -409,8 +444,16 @@ TABLES = (
         title="Accuracy by the degree of sharing",
         paper="",
         frame="sharing",
-        function="comparison_tables.sharing",
+        function="sharing_tables.sharing",
         needs=Needs(varied="sharing"),
+    ),
+    Table(
+        name="training_images",
+        title="Images that stand in for weight sharing",
+        paper="",
+        frame="sharing",
+        function="sharing_tables.training_images",
+        needs=Needs(model="cnn", varied="training_share"),
     ),
 )
 

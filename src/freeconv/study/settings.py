@@ -83,6 +83,18 @@ class SharingScheme:
             **{f"{name}_penalty": float(value) for name, value in penalty.items()},
         )
 
+    @property
+    def choices(self) -> dict[str, Any]:
+        """All of it as one mapping, by the keys of a variant; what is left out is None."""
+        phases = {name: value for name, value in vars(self).items() if name.startswith("phase_")}
+        return {
+            "sharing": self.sharing,
+            "banks": self.banks or None,
+            "phases": tuple(phases.values()) if self.phase_period else None,
+            "release": self.release if self.release >= 0 else None,
+            "penalty": (self.neighbour_penalty, self.mean_penalty),
+        }
+
 
 # As settings have them: a strength of 1 is a float, a tile of 2 a text.
 _PHASE_TYPES = {"period": int, "unit": str, "strength": float, "rule": str, "tile": str}
@@ -298,8 +310,8 @@ class Variant:
 
     @property
     def choices(self) -> dict[str, Any]:
-        """All of it but the kind as one mapping, by the names of settings and of `protocol`."""
-        return {**vars(self.scheme), **vars(self.protocol)}
+        """All of it but the kind as one mapping, by the names of a study's keys."""
+        return {**self.scheme.choices, **vars(self.protocol)}
 
 
 def sharing_of(text: str) -> int | str:
