@@ -16,6 +16,7 @@ from freeconv.plots.figures import draw
 from freeconv.plots.style import level_looks, save
 from freeconv.results.schemas import EXAMPLES_SCHEMA, METRICS, NETWORKS_SCHEMA
 from freeconv.study import labels, outputs
+from freeconv.study.settings import SharingScheme
 
 LEVELS = {"none": [0.0], "translation": [0.3, 0.9], "rotation": [0.5], "noise": [0.1, 0.2, 0.4]}
 PROBABILITIES = [0.5, 0.9]
@@ -102,12 +103,21 @@ def sharing_records():
     ]
     conditions = [("none", 0.0), ("translation", 0.3)]
     rows = [
-        ("digits", f"{kind}_{n}", *network, 9 * n, *condition, fold, 0, 0.5 + 0.1 * fold, 0.01 * n)
+        ("digits", f"{kind}_{n}", *network, 9 * n, *condition, fold, 0.5 + 0.1 * fold, 0.01 * n)
         for (kind, *network), condition, fold in product(networks, conditions, (0, 1))
         for n in [network[-1]]
     ]
-    frame = pd.DataFrame(rows, columns=[c for c in SHARING_SCHEMA.names if c != "kind"])
-    return frame.assign(kind=frame["model"].str[:3])
+    names = ["dataset", "model", "sharing", "glorot_fans", "kernels", "parameters", "augmentation"]
+    names += ["level", "fold", "val_accuracy", "val_translation"]
+    return complete(pd.DataFrame(rows, columns=names), kind=lambda rows: rows["model"].str[:3])
+
+
+def complete(records, **columns):
+    """Records of networks that share weights by nothing else, trained on all of 100 images."""
+    usual = vars(SharingScheme()) | {"training_share": 1.0, "images": 100, "repeat": 0}
+    usual |= {"common_share": 1.0}
+    absent = {name: value for name, value in usual.items() if name not in records}
+    return records.assign(**absent, **columns)[SHARING_SCHEMA.names]
 
 
 def frame_of(name):

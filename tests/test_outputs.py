@@ -79,10 +79,16 @@ def test_what_networks_differ_in_has_a_figure():
         "glorot_fans": "glorot_fans_distance",
         "vcp": "vcp_kinds",
         "edge_noise": "edge_noise_kinds",
+        "banks": "banks",
+        "penalty": "soft_sharing",
+        "training_share": "training_images",
     }
     for choice, figure in figures.items():
         found = set(outputs.figures_of(study(varied=[choice]), "mnist"))
         assert found == ALL_FIGURES | {figure}
+    for choice in ("phases", "release"):
+        found = set(outputs.figures_of(study(varied=[choice]), "mnist"))
+        assert found == ALL_FIGURES | {choice, f"{choice}_over_epochs"}
     assert "sharing" not in outputs.frames_of(study())
     assert outputs.frames_of(study(varied=["sharing"]))[-1] == "sharing"
 
@@ -172,7 +178,9 @@ def test_captions_of_figures(entry):
         assert part in text
 
 
-@pytest.mark.parametrize("name", [*outputs.tables_of(study(varied=["sharing"])), "search"])
+@pytest.mark.parametrize(
+    "name", [*outputs.tables_of(study(varied=["sharing", "training_share"])), "search"]
+)
 def test_captions_of_tables(name):
     text, entry = caption("table.rst", table=name), outputs.table(name)
     assert entry.paper.split(", ")[0] in text

@@ -8,7 +8,12 @@ from conftest import run_script
 from freeconv.analysis.sharing_degrees import SHARING_SCHEMA, degrees_of_sharing
 from freeconv.io import read_parquet, write_parquet
 from freeconv.report.render import render
-from freeconv.results.schemas import HISTORY_SCHEMA, NETWORKS_SCHEMA, SETTINGS_SCHEMA
+from freeconv.results.schemas import (
+    EVALUATION_SCHEMA,
+    HISTORY_SCHEMA,
+    NETWORKS_SCHEMA,
+    SETTINGS_SCHEMA,
+)
 from freeconv.study.grid import Study
 
 MODELS = ["cnn", "fcn", "shared", "tiles"]
@@ -65,8 +70,18 @@ def networks():
     return pd.DataFrame(rows + dense, columns=NETWORKS_SCHEMA.names)
 
 
-def test_accuracies_beside_numbers_of_kernels(history, settings, networks):
-    records = degrees_of_sharing(history, settings, networks)
+@pytest.fixture
+def evaluation(history):
+    """Two classes of 30 and 10 images, under two perturbations."""
+    runs = history[history["epoch"] == 1]
+    conditions = [("clean", 0.0, 0, 30), ("clean", 0.0, 1, 10), ("noise", 0.1, 0, 30)]
+    counts = pd.DataFrame(conditions, columns=["perturbation", "strength", "label", "count"])
+    rows = runs.merge(counts, how="cross").assign(correct=1)
+    return rows[EVALUATION_SCHEMA.names]
+
+
+def test_accuracies_beside_numbers_of_kernels(history, settings, networks, evaluation):
+    records = degrees_of_sharing(history, settings, networks, evaluation)
     assert list(records.columns) == SHARING_SCHEMA.names
     assert records["kernels"].tolist() == [205, 205, 58, 58, 2, 2, 2, 2]
     assert (records["parameters"] == 100 * records["kernels"]).all()
@@ -82,8 +97,8 @@ def test_accuracies_beside_numbers_of_kernels(history, settings, networks):
     assert translated["cnn"] == pytest.approx(0.4 - 0.03)
 
 
-def test_the_table(history, settings, networks):
-    records = degrees_of_sharing(history, settings, networks)
+def test_the_table(history, settings, networks, evaluation):
+    records = degrees_of_sharing(history, settings, networks, evaluation)
     heads, _, *rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in render("sharing", records, "md").splitlines()
@@ -108,12 +123,13 @@ def test_the_table(history, settings, networks):
     assert render("sharing", records, "csv").count("\n") == len(records) + 1
 
 
-def test_the_script(history, settings, networks, tmp_path):
+def test_the_script(history, settings, networks, evaluation, tmp_path):
     files = {}
     for name, frame, schema in [
         ("history", history.astype({"epoch": int}), HISTORY_SCHEMA),
         ("settings", settings, SETTINGS_SCHEMA),
         ("networks", networks, NETWORKS_SCHEMA),
+        ("evaluation", evaluation, EVALUATION_SCHEMA),
     ]:
         files[name] = tmp_path / f"{name}.parquet"
         write_parquet(frame, files[name], schema)
@@ -121,5 +137,24 @@ def test_the_script(history, settings, networks, tmp_path):
     records = tmp_path / "sharing.parquet"
     run = run_script("analyse", "sharing", *words, "--output", records)
     assert run.returncode == 0, run.stderr
-    expected = degrees_of_sharing(history, settings, networks).reset_index(drop=True)
-    pd.testing.assert_frame_equal(read_parquet(records, SHARING_SCHEMA), expected)
+    expected = degrees_of_sharing(history, settings, networks, evaluation).reset_index(drop=True)
+    found = read_parquet(records, SHARING_SCHEMA)
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+
+
+def test_images_and_the_common_share(read_config, history, settings, networks, evaluation):
+    """40 images a fold, of four folds; a network not released yet is a convolution."""
+    settings["release"] = settings["model"].map({"tiles": 1, "fcn": 1}).fillna(-1).astype(int)
+    history["common_share"] = history["model"].map({"fcn": 0.25, "shared": 0.5})
+    small = history[history["model"] == "cnn"].assign(training_share=0.1)
+    few = settings[settings["model"] == "cnn"].assign(training_share=0.1)
+    tested = evaluation[evaluation["model"] == "cnn"].assign(training_share=0.1)
+    records = degrees_of_sharing(
+        *(pd.concat(pair) for pair in ((history, small), (settings, few))),
+        networks,
+        pd.concat([evaluation, tested]),
+    )
+    assert records.groupby("training_share")["images"].unique().to_dict() == {0.1: [12], 1.0: [120]}
+    shares = records.groupby("model")["common_share"].unique().map(list).to_dict()
+    # The best epoch of tiles is its first one, before the release; that of the FCN is behind it.
+    assert shares == {"cnn": [1.0], "fcn": [0.25], "shared": [0.5], "tiles": [1.0]}

@@ -64,7 +64,7 @@ def degrees_of_sharing(
     network, run = ["dataset", "model"], [name for name, _ in _RUN]
     keys = [*run, "vcp"]
     choices = settings[[*keys, "kind", *(name for name, _ in _SCHEME), "glorot_fans", "fold_count"]]
-    choices = choices.astype({"sharing": object, "glorot_fans": object})
+    choices = choices.copy()
     choices.loc[choices["kind"] == "cnn", ["sharing", "glorot_fans"]] = None
     convolutions = networks[networks["kernels"] > 0]
     counts = convolutions.groupby(network, as_index=False)[["kernels", "parameters"]].sum()

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from freeconv.analysis.summary import on_all_images
 from freeconv.errors import InputError
+from freeconv.plots.sharing_figures import routes
 from freeconv.plots.style import STYLE
 from freeconv.study import outputs
 
@@ -62,3 +63,13 @@ def draw(
     module, _, function = entry.function.partition(".")
     with matplotlib.rc_context(STYLE):
         return getattr(import_module(f"freeconv.plots.{module}"), function)(rows, entry)
+
+
+def draw_routes(records: pd.DataFrame) -> Figure:
+    """Draws the figure that compares all ways of sharing weights: `sharing_figures.routes`.
+
+    Args:
+        records: Those of several studies, see there.
+    """
+    with matplotlib.rc_context(STYLE):
+        return routes(records)

@@ -20,6 +20,7 @@ from freeconv.plots.style import (
     accuracy_axis,
     draw_curve,
     epoch_axis,
+    epoch_marker,
     legend,
     letter_panels,
     level_legend,
@@ -147,7 +148,14 @@ def networks_over_epochs(history: pd.DataFrame, entry: outputs.Figure) -> Figure
             trained = rows[(rows["level"] == level) & (rows["epoch"] >= first)]
             for model, look in looks.items():
                 of_model = trained[trained["model"] == model]
-                draw_curve(ax, of_model, metric, model, bands=model in MODEL_LOOKS, **look)
+                draw_curve(
+                    ax,
+                    of_model,
+                    metric,
+                    model,
+                    bands=model in MODEL_LOOKS,
+                    **look | epoch_marker(of_model, "o"),
+                )
             say_if_empty(ax, "not measured")
     accuracy_axis(axes[0, 0], "Validation accuracy")
     axes[1, 0].set_ylabel(OWN_SHARE)
@@ -213,8 +221,7 @@ def routes(records: pd.DataFrame) -> Figure:
 def _point(ax, runs, look):
     """A network as a point with bars of both its intervals."""
     share, accuracy = (
-        mean_over_folds(runs.assign(at=0), metric, "at")
-        for metric in ("own_share", "difference")
+        mean_over_folds(runs.assign(at=0), metric, "at") for metric in ("own_share", "difference")
     )
     if share.empty or accuracy.empty:
         return
