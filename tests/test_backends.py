@@ -11,8 +11,12 @@ from backends import run_on
 # tests of them. JAX compiles every operation of every size, which takes it a minute here.
 TESTS = {
     "jax": (
-        ["test_sharing.py", "test_any_backend.py"],
-        "loop or convolution or stay_zero or save_and_load or pattern or transformations or whole",
+        [
+            *("test_sharing.py", "test_any_backend.py"),
+            *("test_kernel_banks.py", "test_soft_sharing.py", "test_sharing_phases.py"),
+        ],
+        "loop or penalty or hebbian or convolution or stay_zero or save_and_load or pattern "
+        "or transformations or whole",
     ),
     "torch": (
         [
@@ -22,6 +26,7 @@ TESTS = {
             "test_conversion.py",
             "test_copies.py",
             "test_legacy_cases.py",
+            *("test_kernel_banks.py", "test_soft_sharing.py", "test_sharing_phases.py"),
         ],
         "",
     ),

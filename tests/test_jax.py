@@ -22,6 +22,7 @@ MODULES = {
     "test_training.py": (
         "history_is or best_epoch or absent or diverged or strengths or resumed and free"
     ),
+    "test_schemes_in_training.py": "pauses or at_the_release or phases",
 }
 
 

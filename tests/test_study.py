@@ -1,11 +1,13 @@
+import json
 from collections import Counter
 from itertools import product
 
 import pytest
 
+from freeconv.command_line import read_settings
 from freeconv.errors import InputError
 from freeconv.study.grid import Study
-from freeconv.study.settings import KINDS, Run, Trial, sharing_of
+from freeconv.study.settings import KINDS, Run, RunSettings, SharingScheme, Trial, sharing_of
 
 
 @pytest.fixture
@@ -299,3 +301,126 @@ def test_contradictions_are_named(config, spoil, words):
         Study.from_config(config)
     for word in words:
         assert word in str(error.value)
+
+
+SCHEMES = {
+    "mixed": {"kind": "fcn", "banks": 4},
+    "slept": {
+        "kind": "fcn",
+        "release": 0,
+        "phases": {"period": 2, "unit": "steps", "strength": 1, "rule": "hebbian", "tile": 2},
+    },
+    "later": {"kind": "fcn", "release": 5},
+    "held": {"kind": "fcn", "penalty": {"neighbour": 1, "mean": 0}},
+}
+
+
+@pytest.fixture
+def schemed(config):
+    config["models"] = ["cnn", "fcn", *SCHEMES]
+    config["variants"], config["vcp"] = dict(SCHEMES), None
+    return config
+
+
+def test_ways_of_sharing_are_settings_of_their_networks_alone(schemed):
+    study = Study.from_config(schemed)
+    found = {run.model: study.settings_of(run) for run in study.runs()}
+    plain = vars(SharingScheme())
+    differ = {
+        model: {key: vars(run)[key] for key in plain if vars(run)[key] != plain[key]}
+        for model, run in found.items()
+    }
+    assert differ == {
+        "cnn": {},
+        "fcn": {},
+        "mixed": {"banks": 4},
+        "slept": {
+            **{"release": 0, "phase_period": 2, "phase_unit": "steps", "phase_strength": 1.0},
+            **{"phase_rule": "hebbian", "phase_tile": "2"},
+        },
+        "later": {"release": 5},
+        "held": {"neighbour_penalty": 1.0},
+    }
+    # As they are read back from JSON, by the types of their fields.
+    for run in found.values():
+        assert read_settings(RunSettings, json.dumps(vars(run))) == run
+
+
+def test_networks_are_called_by_their_way_of_sharing(schemed):
+    assert Study.from_config(schemed).network_titles() == {
+        "cnn": "CNN",
+        "fcn": "FCN",
+        "mixed": "4 banks",
+        "slept": "Hebbian 1 of tiles of 2 every 2 steps",
+        "later": "Released after 5 epochs",
+        "held": "Neighbour penalty 1, from separate kernels",
+    }
+
+
+def test_what_networks_differ_in_is_known(schemed):
+    study = Study.from_config(schemed)
+    ways = ("sharing", "banks", "phases", "release", "penalty", "training_share")
+    assert {way: study.varies(way) for way in ways} == {
+        **{"sharing": False, "banks": True, "phases": True, "release": True, "penalty": True},
+        "training_share": False,
+    }
+    del schemed["variants"]["later"]
+    schemed["models"].remove("later")
+    assert not Study.from_config(schemed).varies("release")  # it is where the other one begins
+
+
+def test_shares_of_the_training_images_are_runs(config):
+    whole = Study.from_config(config)
+    config["training_shares"] = [0.1, 0.5, 1]
+    config["vcp"] = {"probabilities": [0.5], "translation": 0.3}
+    study = Study.from_config(config)
+    runs = study.runs()
+    patterned = [run for run in runs if run.vcp > 0]
+    assert {run.training_share for run in patterned} == {1.0}
+    assert len(runs) - len(patterned) == 3 * len([run for run in whole.runs() if run.vcp == 0])
+    # All images are the run that it is without shares.
+    same = set(runs) & set(whole.runs())
+    assert same == {run for run in whole.runs() if run.vcp == 0}
+    assert all(study.settings_of(run) == whole.settings_of(run) for run in same)
+    assert len({study.seed_of(run) for run in runs}) == len(runs)
+    # Which images these are depends on fold and repeat alone, so that shares are nested.
+    subsets = {(run.fold, run.training_share < 1): set() for run in runs}
+    for run in runs:
+        subsets[run.fold, run.training_share < 1].add(study.settings_of(run).subset_seed)
+    assert all(len(seeds) == 1 for seeds in subsets.values())
+    small = [seeds.pop() for (_, part), seeds in subsets.items() if part]
+    assert len(set(small)) == len(small) == len(config["folds"]["run"])
+
+
+def test_shares_without_all_images_are_refused(config):
+    config["training_shares"] = [0.1, 0.5]
+    with pytest.raises(InputError, match=r"training_shares: \[0.1, 0.5\] lacks 1"):
+        Study.from_config(config)
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        ({"banks": 2, "sharing": 2}, "banks and sharing are different ways"),
+        ({"banks": 2, "release": 0}, "banks and release are different ways"),
+        ({"sharing": 2, "release": 0}, "release and sharing are different ways"),
+        (
+            {"sharing": 2, "phases": {"period": 1, "strength": 1}},
+            "phases and sharing are different ways",
+        ),
+    ],
+)
+def test_ways_of_sharing_that_exclude_each_other_are_named(schemed, choices, words):
+    schemed["variants"]["later"] = {"kind": "fcn", **choices}
+    with pytest.raises(InputError, match=f"variants.later: {words}"):
+        Study.from_config(schemed)
+
+
+def test_ways_of_sharing_are_of_free_networks_with_all_connections(schemed):
+    schemed["vcp"] = {"probabilities": [0.5], "translation": 0.3}
+    with pytest.raises(InputError, match=r"vcp: not with variants.mixed.banks"):
+        Study.from_config(schemed)
+    schemed["vcp"] = None
+    schemed["variants"]["later"] = {"kind": "cnn", "release": 5}
+    with pytest.raises(InputError, match=r"variants.later.release: of free convolutions alone"):
+        Study.from_config(schemed)
