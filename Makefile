@@ -21,7 +21,7 @@ ENVIRONMENT := $(VENV)/workflow $(if $(filter 1,$(GPU)),$(VENV)/gpu)
 LAYER_TESTS := any_backend backends conversion copies engine filter_distances layers legacy_cases legacy_models patches random_layers sharing
 PYTHON_FILES := benchmarks docs/mkdocs_hooks.py hatch_build.py scripts src tests
 
-.PHONY: help demo study status report test test-lowest test-layer bench docs lint format lock clean
+.PHONY: help demo study status report routes test test-lowest test-layer bench docs lint format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
@@ -41,6 +41,14 @@ status: $(ENVIRONMENT) ## Say how far STUDY is: runs done, running, stale, missi
 report: $(ENVIRONMENT) ## Write the report of STUDY, once it has run, report.html
 	@$(STUDY_FILES); $(CHECK) || exit 1; $(PY) -m snakemake --configfile "$$@" --report || \
 		{ echo "A report needs all of the study: make study STUDY=$(STUDY)" >&2; exit 1; }
+
+# Studies of digits whose networks have one data set, one training and the CNN in common.
+ROUTES := sharing banks release phases soft_sharing
+routes: $(ENVIRONMENT) ## Compare all ways of sharing weights, of the studies $(ROUTES): results/routes.svg
+	for study in $(ROUTES); do \
+		$(SNAKEMAKE) --configfile config/$$study.yaml --quiet all -- results/$$study/sharing.parquet || exit 1; done
+	$(PY) scripts/draw.py routes --dataset digits --output results/routes.svg results/routes.png \
+		$(foreach study,$(ROUTES),--study $(study) results/$(study)/sharing.parquet)
 
 test: lint ## Linters, unit tests, and a small study through the whole workflow
 	$(PY) -m pytest --numprocesses 2 --dist loadgroup

@@ -1,10 +1,13 @@
-"""Draw figures as PNG and SVG: those of a study, and the filters of a trained model."""
+"""Draw figures as PNG and SVG: of a study, of several, and the filters of a trained model."""
 
 import json
 import zipfile
 from pathlib import Path
 
+import pandas as pd
+
 from freeconv.analysis.frames import SCHEMAS
+from freeconv.analysis.summary import on_all_images
 from freeconv.command_line import run_commands
 from freeconv.errors import InputError
 from freeconv.io import read_parquet, whole_file
@@ -34,6 +37,34 @@ def figure(arguments):
     frame = read_parquet(arguments.frame, schema)
     drawn = draw(arguments.figure, frame, arguments.dataset, arguments.choices)
     _save(drawn, arguments.output)
+
+
+def add_routes(parser):
+    parser.add_argument(
+        "--study",
+        action="append",
+        nargs=2,
+        required=True,
+        metavar=("NAME", "PATH"),
+        help="a study and its degrees of sharing (.parquet); may be given several times",
+    )
+    parser.add_argument("--dataset", required=True, help="data set they have in common")
+    _add_output(parser)
+
+
+def routes(arguments):
+    """Draw accuracy against how much is shared, by the ways of sharing of several studies."""
+    from freeconv.plots.figures import draw_routes
+
+    frames = [
+        read_parquet(Path(path), SCHEMAS["sharing"]).assign(study=name)
+        for name, path in arguments.study
+    ]
+    records = on_all_images(pd.concat(frames))
+    records = records[records["dataset"] == arguments.dataset]
+    if records.empty:
+        raise InputError(f"--dataset: none of the studies has {arguments.dataset}")
+    _save(draw_routes(records), arguments.output)
 
 
 def add_filters(parser):
@@ -96,4 +127,9 @@ def _save(drawn, paths):
 
 
 if __name__ == "__main__":
-    run_commands(__doc__, figure=(add_figure, figure), filters=(add_filters, filters))
+    run_commands(
+        __doc__,
+        figure=(add_figure, figure),
+        routes=(add_routes, routes),
+        filters=(add_filters, filters),
+    )
