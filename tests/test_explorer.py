@@ -22,11 +22,15 @@ LEVELS = {"none": [0.0], "translation": [0.3, 0.9], "noise": [0.5]}
 
 @pytest.fixture(scope="module")
 def frame():
-    """Three folds of four to six epochs, each fold with two repeats."""
+    """Three folds of four to six epochs, each fold with two repeats; at 0.3 also of a tenth."""
     first = history(epochs=(4, 6, 5), levels=LEVELS, probabilities=[0.5])
     first["seed"] = first.groupby(["model", "augmentation", "level", "vcp", "fold"]).ngroup()
     second = first.assign(repeat=1, seed=first["seed"] + 1000, val_noise=first["val_noise"] ** 2)
-    return pd.concat([first, second], ignore_index=True)
+    tenth = first[(first["level"] == 0.3) & (first["vcp"] == 0)]
+    tenth = tenth.assign(
+        training_share=0.1, seed=tenth["seed"] + 5000, val_accuracy=tenth["val_accuracy"] ** 2
+    )
+    return pd.concat([first, second, tenth], ignore_index=True)
 
 
 @pytest.fixture(scope="module")
@@ -183,11 +187,23 @@ def test_levels_at_the_best_epoch_on_the_axis(explorer, frame):
     assert len(explorer.marks("line")) == 2 * 2
     assert {"Validation accuracy", "Training loss"} <= set(explorer.words())
     found = explorer.means("loss").query("network == 'CNN'").set_index("x")["mean"]
-    trained = frame[(frame["epoch"] > 0) & (frame["model"] == "cnn")]
+    trained = frame.query("epoch > 0 and model == 'cnn' and training_share == 1")
     best = trained.loc[trained.groupby("seed")["val_accuracy"].idxmax()]
     best = best[best["augmentation"].isin(["none", "translation"])]
     expected = best.groupby(["level", "fold"])["loss"].mean().groupby("level").mean()
     np.testing.assert_allclose(found[expected.index], expected, rtol=2e-3)
+
+
+def test_shares_of_the_training_images_are_lines(explorer, frame):
+    explorer.choose(condition="Share of the training images, translation 0.3")
+    assert [button.text for button in explorer.legends()] == ["0.1", "1"]
+    found = explorer.means("val_accuracy").query("network == 'CNN' and x == 2").set_index("line")
+    rows = frame.query("model == 'cnn' and level == 0.3 and vcp == 0 and epoch == 2")
+    folds = rows.groupby(["training_share", "fold"])["val_accuracy"].mean()
+    expected = folds.groupby("training_share").mean()
+    np.testing.assert_allclose(found.loc[["0.1", "1"], "mean"], expected, rtol=2e-3)
+    explorer.choose(axis="Share in training, at the best epoch")
+    assert set(explorer.means("val_accuracy")["x"]) == {0.1, 1}
 
 
 def test_masked_connections_single_runs_and_a_logarithm(explorer):

@@ -22,8 +22,8 @@ def signal_in_noise(
     An image is a square grid of `k = patches^2` square patches of `d = patch_size^2` pixels. One
     vector of `d` numbers of random directions is the signal of all images. It is added to one patch
     of an image, each as probable, or subtracted from it; which of the two is the class. A network
-    that shares weights needs of the order of `k + d` images, one that is local without sharing of
-    the order of `k d` (Lahoti et al. 2024).
+    that shares weights needs of the order of `k + d` images, one that is local without sharing at
+    least of the order of `k d` and at most of `k (k + d)` (Lahoti et al. 2024).
 
     Args:
         patches: Patches along a side.
