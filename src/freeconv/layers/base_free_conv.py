@@ -16,7 +16,7 @@ from freeconv.layers.connection_mask import (
     draw_connections,
     without_masked,
 )
-from freeconv.layers.kernel_banks import initial_mixing, mix, mixed_variance, shares_of_banks
+from freeconv.layers.kernel_banks import initial_mixing, mix, mixed_variance
 from freeconv.layers.patch_products import in_order_of_positions, multiply_patches
 from freeconv.layers.patches import PatchTable, output_grid, tile_grid, zero_margins
 from freeconv.layers.soft_sharing import SoftSharing, on_grid
@@ -118,7 +118,7 @@ class BaseFreeConv(keras.layers.Layer):
         self.tile = self._tile()
         self.tile_grid = tile_grid(self.output_grid, self.tile)
         kernels = self.banks if self._mixes() else math.prod(self.tile_grid)
-        if self._has_patches():
+        if math.prod(self.tile_grid) > 1:
             geometry = (self.kernel_size, self.strides)
             self._margins = zero_margins(size, *geometry, self.padding)
             padded = [n + sum(zeros) for n, zeros in zip(size, self._margins, strict=True)]
@@ -159,16 +159,13 @@ class BaseFreeConv(keras.layers.Layer):
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         """Applies the kernel of each position to its patch of `inputs`."""
-        kernel = ops.cast(self.kernel, self.compute_dtype)
-        if self.connection_mask is not None:
-            # The mask alone says which weights are masked, whatever is stored in their places;
-            # their gradient becomes zero here.
-            kernel = without_masked(kernel, self.connection_mask)
-        if not self._has_patches():
-            return self.activation(self._convolution(inputs, kernel))
+        kernel, bias = self.tile_weights()
+        kernel = ops.cast(kernel, self.compute_dtype)
+        if math.prod(self.tile_grid) == 1:
+            return self.activation(self._convolution(inputs, kernel, bias))
         outputs = multiply_patches(kernel, self._pixels(inputs), self._table)
-        if self.bias is not None:
-            bias = ops.cast(self.bias, self.compute_dtype)
+        if bias is not None:
+            bias = ops.cast(bias, self.compute_dtype)
             # With TensorFlow, `ops.add` would add it along whichever axis has as many elements.
             outputs = outputs + ops.reshape(bias, (-1, 1, self.filters, 1))
         # Activated before they become images again, outputs reach a next free layer with nothing
@@ -186,45 +183,35 @@ class BaseFreeConv(keras.layers.Layer):
             `(kernel, bias)` of the shapes `(tiles, patch, filters)` and `(*tile_grid, filters)`, or
             `None` without a bias: masked weights are 0, and banks are mixed.
         """
-        kernel, bias = self.kernel.value, None if self.bias is None else self.bias.value
+        kernel, bias = self.kernel, self.bias
+        if self.mixing is not None:
+            # Mixed before they are applied: that many convolutions would cost as many times more.
+            return mix(self.mixing, kernel), None if bias is None else mix(self.mixing, bias)
         if self.connection_mask is not None:
+            # The mask alone says which weights are masked, whatever is stored in their places;
+            # their gradient becomes zero here.
             kernel = without_masked(kernel, self.connection_mask)
-        if self.mixing is None:
-            return kernel, bias
-        shares = shares_of_banks(self.mixing.value)
-        flat = ops.reshape(shares, (-1, self.banks))
-        mixed = ops.matmul(flat, ops.reshape(kernel, (self.banks, -1)))
-        kernel = ops.reshape(mixed, (-1, *kernel.shape[1:]))
-        return kernel, None if bias is None else ops.matmul(shares, bias)
-
-    def _has_patches(self):
-        """Whether positions have patches of their own: otherwise the layer is a convolution."""
-        return not self._mixes() and math.prod(self.tile_grid) > 1
+        return ops.convert_to_tensor(kernel), None if bias is None else ops.convert_to_tensor(bias)
 
     def _mixes(self):
         """Whether positions mix banks: a single one is the kernel of all."""
         return self.banks is not None and self.banks > 1
 
-    def _convolution(self, inputs, kernels):
-        """Returns what a few kernels for all positions give: one, or banks that are mixed."""
+    def _convolution(self, inputs, kernel, bias):
+        """Returns what a single tile gives: one kernel for all positions is a convolution."""
         inputs = argument_validation.images_of_shape(inputs, self.input_spec.shape[1:])
-        # Side by side, as filters of one convolution.
-        kernel = ops.transpose(kernels, (1, 0, 2))
         outputs = ops.conv(
             ops.cast(inputs, self.compute_dtype),
-            ops.reshape(kernel, (*self.kernel_size, -1, kernels.shape[0] * self.filters)),
+            ops.reshape(kernel, (*self.kernel_size, -1, self.filters)),
             self.strides,
             self.padding,
             self.data_format,
         )
-        if self.bias is not None:
-            bias = ops.cast(ops.reshape(self.bias, (-1,)), self.compute_dtype)
-            ones = (1,) * len(self.axes)
-            outputs = outputs + ops.reshape(bias, self._by_image_format((*ones, -1), (-1, *ones)))
-        if self.mixing is None:
+        if bias is None:
             return outputs
-        shares = ops.cast(shares_of_banks(self.mixing), self.compute_dtype)
-        return mix(outputs, shares, channels_last=self.data_format == "channels_last")
+        bias = ops.cast(ops.reshape(bias, (self.filters,)), self.compute_dtype)
+        ones = (1,) * len(self.axes)
+        return outputs + ops.reshape(bias, self._by_image_format((*ones, -1), (-1, *ones)))
 
     def _pixels(self, inputs):
         """Returns images as (pixels, channels, batch), padded."""

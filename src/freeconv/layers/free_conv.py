@@ -93,9 +93,10 @@ class FreeConv2D(BaseFreeConv):
         banks: int of at least 1: low-rank weight sharing (Elsayed et al. 2020) instead of tiles.
             All positions have so many kernels and biases in common, and each mixes them by shares
             of its own, the softmax of its logits: 1 is a convolution, as many as positions can be
-            anything that `sharing=1` can. It costs about as much as that many convolutions.
-            `"per_location"` then gives mixed kernels the variance of those of a convolution. `None`
-            for none; not with `sharing`, `connection_dropout` or a penalty of `SoftSharing`.
+            anything that `sharing=1` can. They are mixed once a call, so that it costs about as
+            much as `sharing=1`, however many there are. `"per_location"` then gives mixed kernels
+            the variance of those of a convolution. `None` for none; not with `sharing`,
+            `connection_dropout` or a penalty of `SoftSharing`.
 
     Input shape:
         4D tensor `(batch, rows, columns, channels)` with `"channels_last"`, `(batch, channels,

@@ -6,6 +6,8 @@ connectivity" (2020): shares by softmax, so that one bank is a convolution.
 
 from __future__ import annotations
 
+import math
+
 import keras
 from keras import ops
 
@@ -36,25 +38,18 @@ def mixed_variance(mixing: keras.KerasTensor) -> keras.KerasTensor:
     return ops.mean(ops.sum(ops.square(shares_of_banks(mixing)), axis=-1))
 
 
-def mix(
-    outputs: keras.KerasTensor, shares: keras.KerasTensor, channels_last: bool
-) -> keras.KerasTensor:
-    """Returns the outputs of each position as it mixes them.
+def mix(mixing: keras.KerasTensor, weights: keras.KerasTensor) -> keras.KerasTensor:
+    """Returns the weights of each position as it mixes them from those of the banks.
 
     Args:
-        outputs: `(batch, *grid, banks * filters)`, of all banks; or `(batch, banks * filters,
-            *grid)` with `channels_last=False`.
-        shares: `(*grid, banks)`, of `shares_of_banks`.
-        channels_last: which of the two.
+        mixing: logits, `(*output_grid, banks)`.
+        weights: kernels `(banks, patch, filters)` or biases `(banks, filters)`.
 
     Returns:
-        `(batch, *grid, filters)`, or `(batch, filters, *grid)`.
+        `(positions, patch, filters)` or `(*output_grid, filters)`.
     """
-    *grid, banks = shares.shape
-    if channels_last:
-        filters = outputs.shape[-1] // banks
-        parts = ops.reshape(outputs, (-1, *grid, banks, filters))
-        return ops.sum(parts * shares[..., None], axis=-2)
-    filters = outputs.shape[1] // banks
-    parts = ops.reshape(outputs, (-1, banks, filters, *grid))
-    return ops.sum(parts * ops.moveaxis(shares, -1, 0)[:, None], axis=1)
+    *grid, banks = mixing.shape
+    shares = ops.reshape(shares_of_banks(mixing), (-1, banks))
+    mixed = ops.matmul(shares, ops.reshape(weights, (banks, -1)))
+    places = grid if len(weights.shape) == 2 else [math.prod(grid)]
+    return ops.reshape(mixed, (*places, *weights.shape[1:]))

@@ -92,9 +92,7 @@ def sizes_of_network(settings: RunSettings, image_shape: Sequence[int]) -> tuple
         channels, positions = convolution.filters, rows * columns
         free = settings.kind == "fcn"
         weights += (positions if free else 1) * (patch + 1) * channels
-        # Banks have no patches, but an output each.
-        beside = settings.banks * channels or (patch if free else 0)
-        activations += positions * (channels + beside)
+        activations += positions * (channels + (patch if free else 0))
     features = rows * columns * channels
     weights += (features + 1) * network.hidden
     return weights, activations + features + network.hidden
