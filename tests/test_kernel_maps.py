@@ -206,7 +206,7 @@ def test_a_study_with_models_draws_those_of_its_free_networks(
     folders = [file.parent for file in cells.glob("**/history.parquet")]
     assert len(folders) == 3
     for folder in folders:
-        vcp = float(folder.parents[1].name.removeprefix("vcp-"))
+        vcp = float(folder.parents[2].name.removeprefix("vcp-"))
         model = build_model("fcn", "mnist", (28, 28, 1), 10, layers=1, vcp=vcp)
         model.save(folder / "model.keras")
     run = snakemake(tmp_path, "filters", *configuration(keep_models=True))
