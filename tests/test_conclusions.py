@@ -15,7 +15,7 @@ from freeconv.analysis.conclusions import (
     together,
 )
 from freeconv.report.render import render
-from freeconv.results.schemas import METRICS, SETTINGS_SCHEMA
+from freeconv.results.schemas import METRICS, RUN_IDENTITY, SETTINGS_SCHEMA
 from freeconv.study.settings import RunSettings
 
 T = 4.30265
@@ -65,16 +65,7 @@ def _three(values):
 def settings(history):
     """Settings of every run; all that counts here are data set and protocol."""
     strengths = {f"validation_{k}": 0.1 for k in ("translation", "rotation", "noise", "edge_noise")}
-    identity = [
-        "dataset",
-        "model",
-        "augmentation",
-        "level",
-        "vcp",
-        "training_share",
-        "fold",
-        "repeat",
-    ]
+    identity = list(RUN_IDENTITY)
     rows = [
         RunSettings(
             **row,

@@ -16,6 +16,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 from test_figures import history
 
 from freeconv.report.explorer import render_explorer
+from freeconv.results.schemas import RUN_IDENTITY
 
 LEVELS = {"none": [0.0], "translation": [0.3, 0.9], "noise": [0.5]}
 
@@ -71,9 +72,7 @@ def test_a_large_grid_is_thinned_but_for_the_best_and_the_last_epoch():
     epochs["val_loss"] = epochs["loss"]
     epochs.loc[77, "val_accuracy"] = 0.9
     runs = history(epochs=(0,), models=("cnn",), levels={"none": [0.0]}, probabilities=[])
-    identity = runs.loc[
-        :0, ["dataset", "model", "augmentation", "level", "vcp", "training_share", "fold", "repeat"]
-    ]
+    identity = runs.loc[:0, list(RUN_IDENTITY)]
     seeds = identity.merge(pd.DataFrame({"seed": range(920)}), how="cross")
     grid = seeds.assign(level=seeds["seed"] / 1000).merge(epochs, how="cross")
     held = records(render_explorer("grid", grid, {}))

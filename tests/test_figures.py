@@ -14,7 +14,7 @@ from freeconv.analysis.sharing_degrees import SHARING_SCHEMA
 from freeconv.analysis.summary import mean_over_folds
 from freeconv.plots.figures import draw
 from freeconv.plots.style import level_looks, save
-from freeconv.results.schemas import EXAMPLES_SCHEMA, METRICS, NETWORKS_SCHEMA
+from freeconv.results.schemas import EXAMPLES_SCHEMA, METRICS, NETWORKS_SCHEMA, RUN_COLUMNS
 from freeconv.study import labels, outputs
 from freeconv.study.settings import SharingScheme
 
@@ -31,18 +31,7 @@ def history(epochs=(4, 3), models=("cnn", "fcn"), levels=LEVELS, probabilities=P
         for run, (fold, last) in product(runs, enumerate(epochs))
         for epoch in range(last + 1)
     ]
-    identity = [
-        "dataset",
-        "model",
-        "augmentation",
-        "level",
-        "vcp",
-        "training_share",
-        "fold",
-        "repeat",
-        "seed",
-        "epoch",
-    ]
+    identity = [*RUN_COLUMNS, "epoch"]
     frame = pd.DataFrame(rows, columns=identity)
     frame[list(METRICS)] = np.random.default_rng(0).uniform(0.2, 0.9, (len(frame), len(METRICS)))
     frame.loc[frame["epoch"] == 0, ["loss", "accuracy"]] = np.nan

@@ -12,6 +12,7 @@ from freeconv.results.schemas import (
     EVALUATION_SCHEMA,
     HISTORY_SCHEMA,
     NETWORKS_SCHEMA,
+    RUN_COLUMNS,
     SETTINGS_SCHEMA,
 )
 from freeconv.study.grid import Study
@@ -34,19 +35,7 @@ def settings(read_config):
 @pytest.fixture
 def history(settings):
     """Of each run two epochs: the second is the best but where its loss is infinite."""
-    cells = settings[
-        [
-            "dataset",
-            "model",
-            "augmentation",
-            "level",
-            "vcp",
-            "training_share",
-            "fold",
-            "repeat",
-            "seed",
-        ]
-    ]
+    cells = settings[list(RUN_COLUMNS)]
     rows = cells.merge(pd.DataFrame({"epoch": [0, 1, 2]}), how="cross")
     rows = rows.reindex(columns=HISTORY_SCHEMA.names)
     order = rows["model"].map(MODELS.index)
