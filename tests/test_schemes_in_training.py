@@ -11,7 +11,7 @@ from test_training import SETTINGS, splits  # noqa: F401 (a fixture)
 from freeconv import to_free
 from freeconv.data.folds import Split, Splits, nested_subset
 from freeconv.errors import InputError
-from freeconv.training.engine import Pause, Trainer, on_device
+from freeconv.training.engine import Trainer, on_device
 from freeconv.training.models import build_model
 from freeconv.training.release import release
 from freeconv.training.train import train_run
@@ -61,10 +61,8 @@ def weights_after_an_epoch(model, splits):  # noqa: F811
     return model.get_weights()
 
 
-def new_trainer(model, **arguments):
-    return Trainer(
-        model, learning_rate=0.001, batch_size=32, augmentation="none", level=0.0, **arguments
-    )
+def new_trainer(model):
+    return Trainer(model, learning_rate=0.001, batch_size=32, augmentation="none", level=0.0)
 
 
 def test_a_network_released_at_once_is_an_fcn_that_begins_with_equal_kernels(splits):  # noqa: F811
@@ -153,7 +151,8 @@ def test_pauses_come_every_so_many_steps(splits, period):  # noqa: F811
     """Counted from the first step on, whatever epochs they are of; and change nothing."""
     models = [build_model("cnn", "mnist", (28, 28, 1), 10, layers=2, seed=1) for _ in range(2)]
     done = []
-    trainers = [new_trainer(models[0]), new_trainer(models[1], pause=Pause(period, done.append))]
+    trainers = [new_trainer(model) for model in models]
+    trainers[1].pause_every(period, done.append)
     data = on_device(*splits.training)
     for epoch in range(3):
         means = [each.epoch(*data, np.random.SeedSequence(epoch)) for each in trainers]

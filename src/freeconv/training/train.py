@@ -27,7 +27,6 @@ from freeconv.training.devices import require_backend
 from freeconv.training.engine import (
     Condition,
     Evaluator,
-    Pause,
     Trainer,
     computing_in,
     on_device,
@@ -194,8 +193,9 @@ class _Training:
             level=settings.level,
             forms=Forms.of(settings),
             noise_order=settings.noise_order,
-            pause=self._phases() if settings.phase_period and kind == "fcn" else None,
         )
+        if settings.phase_period and kind == "fcn":
+            self._plan_phases()
         self.validator = _Validator(self.model, settings, self._validation)
 
     def _build(self, kind):
@@ -219,14 +219,17 @@ class _Training:
             **(schemes if kind == "fcn" else {}),
         )
 
-    def _phases(self):
-        """The phases of sharing weights, as what interrupts the trainer."""
+    def _plan_phases(self):
         settings = self._settings
-        steps = self._count // settings.batch_size * self._passes
+        steps = self._passes * self.trainer.steps_of(self._count)
         period = settings.phase_period * (steps if settings.phase_unit == "epochs" else 1)
         tile = sharing_of(settings.phase_tile)
         phase = Phase(settings.phase_strength, settings.phase_rule, tile)
-        return Pause(period, lambda done: phase.of(self.model, _seed(settings, PHASE_STREAM, done)))
+
+        def share(steps_done):
+            phase.of(self.model, _seed(settings, PHASE_STREAM, steps_done))
+
+        self.trainer.pause_every(period, share)
 
 
 def _is_over(records, best, settings):

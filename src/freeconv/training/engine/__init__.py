@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import keras
 
 from freeconv.errors import InputError
-from freeconv.training.engine.base import Condition, Measurement, Pause, on_device
+from freeconv.training.engine.base import Condition, Measurement, on_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,6 @@ __all__ = [
     "Condition",
     "Evaluator",
     "Measurement",
-    "Pause",
     "Trainer",
     "computing_in",
     "on_device",

@@ -32,13 +32,8 @@ class Condition(NamedTuple):
     strength: float
 
 
-class Pause(NamedTuple):
-    """What interrupts training every so many steps, counted from the first one on.
-
-    Attributes:
-        period: steps from one pause to the next.
-        action: function of the number of steps done, which may change the model's weights.
-    """
+class _Pause(NamedTuple):
+    """See `BaseTrainer.pause_every`."""
 
     period: int
     action: Callable[[int], None]
@@ -70,7 +65,6 @@ class BaseTrainer(ABC):
             image every time.
         level: strength of the augmentation.
         forms: `augmentation.Forms`.
-        pause: `Pause`, what happens every so many steps; or None.
         noise_order: `shuffled`: every epoch has another order, and leaves out what fills no batch.
             `consecutive`: images under noise and edge noise keep their order, and the last batch
             of an epoch may be smaller, as in the published code.
@@ -86,10 +80,9 @@ class BaseTrainer(ABC):
         level,
         forms=PAPER,
         noise_order="shuffled",
-        pause=None,
     ):
         self._model = model
-        self._pause = pause
+        self._pause = None
         self._learning_rate = learning_rate
         self._batch_size = batch_size
         self._augment = (augmentation, level, forms)
@@ -122,6 +115,15 @@ class BaseTrainer(ABC):
         if len(parts) == 1:
             return tuple(means[0])
         return tuple(np.average(means, axis=0, weights=[len(part) for part, _ in parts]).tolist())
+
+    def pause_every(self, steps: int, action: Callable[[int], None]) -> None:
+        """Interrupt training every so many steps, counted from the first one on.
+
+        Args:
+            steps: From one pause to the next.
+            action: Function of the number of steps done, which may change the model's weights.
+        """
+        self._pause = _Pause(steps, action)
 
     def state(self) -> list[np.ndarray]:
         """What the next epochs depend on, besides the images and their seeds.
