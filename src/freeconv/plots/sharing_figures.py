@@ -37,6 +37,11 @@ from freeconv.study.settings import UNAUGMENTED, SharingScheme
 OWN_SHARE = "Own share of kernels"
 """One minus `filter_similarity.common_share`: 0 in a convolution, nearly 1 for separate kernels."""
 
+_TICKS = (0, 0.0001, 0.001, 0.01, 0.1, 1)
+
+FARTHEST = 0.2
+"""Accuracies lower by more than that have no place on the axes of `sweep`."""
+
 _PLAIN = vars(SharingScheme())
 
 _COLUMNS = {
@@ -121,13 +126,16 @@ def sweep(records: pd.DataFrame, entry: outputs.Figure) -> Figure:
     }
     figure, axes = panels(1, 3, 22 + 7 * len(order), sharey=True)
     records = _beside_the_cnn(records)
+    best = records.groupby(["level", "model"])["val_accuracy"].mean().max()
+    floors = {"val_accuracy": best - FARTHEST, "difference": -FARTHEST, "own_share": -1}
     for ax, (metric, title) in zip(axes.flat, titles.items(), strict=True):
         for level, runs in records.groupby("level"):
-            _dots(ax, runs, metric, order, 0.16 * place_among(level, looks), looks[level])
+            aside = 0.16 * place_among(level, looks)
+            _dots(ax, runs, metric, order, aside, looks[level], floors[metric])
         ax.set_xlabel(title)
         say_if_empty(ax)
     axes[0, 1].axvline(0, color="0.6", linewidth=0.6, zorder=0)
-    _own_share_axis(axes[0, 2])
+    _own_share_axis(axes[0, 2], "x")
     axes[0, 0].set_yticks(range(len(order)), [entry.network_title(model) for model in order])
     axes[0, 0].set_ylim(len(order) - 0.5, -0.5)
     letter_panels(axes.flat, [])
@@ -148,19 +156,14 @@ def networks_over_epochs(history: pd.DataFrame, entry: outputs.Figure) -> Figure
             trained = rows[(rows["level"] == level) & (rows["epoch"] >= first)]
             for model, look in looks.items():
                 of_model = trained[trained["model"] == model]
-                draw_curve(
-                    ax,
-                    of_model,
-                    metric,
-                    model,
-                    bands=model in MODEL_LOOKS,
-                    **look | epoch_marker(of_model, "o"),
-                )
+                # Many lines are told apart without; of a single epoch there is no line.
+                lone = epoch_marker(of_model, "o") if of_model["epoch"].nunique() < 3 else {}
+                bands = model in MODEL_LOOKS
+                draw_curve(ax, of_model, metric, model, bands=bands, **look | lone)
             say_if_empty(ax, "not measured")
     accuracy_axis(axes[0, 0], "Validation accuracy")
     axes[1, 0].set_ylabel(OWN_SHARE)
-    for ax in axes[1]:
-        ax.set_yscale("log")
+    _own_share_axis(axes[1, 0], "y")
     letter_panels(axes.flat, [f"Translation {level:g}" for level in levels])
     epoch_axis(axes[-1])
     handles = [
@@ -204,7 +207,7 @@ def routes(records: pd.DataFrame) -> Figure:
                 if look:
                     _point(ax, of_model, look)
         ax.axhline(0, color="0.6", linewidth=0.6, zorder=0)
-        _own_share_axis(ax)
+        _own_share_axis(ax, "x")
         ax.set_xlabel(OWN_SHARE)
         say_if_empty(ax)
     axes[0, 0].set_ylabel("Validation accuracy,\ndifference from the CNN")
@@ -294,19 +297,33 @@ def _with_own_share(rows):
     return rows.assign(own_share=(1 - rows["common_share"]).clip(lower=0))
 
 
-def _own_share_axis(ax):
-    """Logarithmic down to a ten-thousandth, and linear from there to 0."""
-    ax.set_xscale("symlog", linthresh=1e-4)
-    ax.set_xlim(-2e-5, 1.6)
+def _own_share_axis(ax, which):
+    """Makes an axis, "x" or "y", logarithmic down to a ten-thousandth, and linear below."""
+    axis, set_scale = (ax.xaxis, ax.set_xscale) if which == "x" else (ax.yaxis, ax.set_yscale)
+    set_scale("symlog", linthresh=_TICKS[1])
+    ax.set(**{f"{which}lim": (-2e-5, 1.6)})
+    # Along x there is room for every other one.
+    words = [f"{t:g}" if which == "y" or n % 2 else "" for n, t in enumerate(_TICKS)]
+    axis.set_ticks(_TICKS, ["0", *words[1:]])
+    axis.set_minor_locator(NullLocator())
 
 
-def _dots(ax, runs, metric, order, aside, look):
-    """Means of networks with the bars of their intervals, one below the other."""
+def _dots(ax, runs, metric, order, aside, look, floor):
+    """Means of networks with the bars of their intervals, one below the other.
+
+    Those below a floor, which would press all others together, are told at the edge.
+    """
     for place, model in enumerate(order):
         means = mean_over_folds(runs[runs["model"] == model].assign(at=0), metric, "at")
         if means.empty or (metric == "difference" and model == REFERENCE):
             continue
         mean, low, high = means[["mean", "low", "high"]].iloc[0]
+        if mean < floor:
+            edge = ax.get_yaxis_transform()
+            words = f"{mean:.2f}".replace("-", "\N{MINUS SIGN}")
+            ax.plot(0.02, place + aside, transform=edge, marker="<", color=look["color"])
+            ax.text(0.06, place + aside, words, transform=edge, va="center", fontsize=7)
+            continue
         look = look | {"linestyle": "", "marker": "o", "markersize": 3}
         bar = [[mean - low], [high - mean]]
         ax.errorbar(mean, place + aside, xerr=bar, **look, elinewidth=0.7)
