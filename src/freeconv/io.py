@@ -149,6 +149,16 @@ def _mark_of(path):
     return path.with_name(f".{path.stem}.running")
 
 
+# A run's files hold a few hundred numbers: what Parquet keeps for large tables, statistics of columns
+# and a second schema, would take three quarters of them.
+_SMALL = {
+    "compression": "zstd",
+    "use_dictionary": False,
+    "write_statistics": False,
+    "store_schema": False,
+}
+
+
 def write_parquet(
     frame: pd.DataFrame, path: Path, schema: pa.Schema, metadata: Mapping[str, Any] | None = None
 ) -> None:
@@ -161,11 +171,12 @@ def write_parquet(
         metadata: JSON-serialisable mapping to keep in the file, or None.
     """
     table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
-    if metadata is not None:
-        document = json.dumps(metadata, sort_keys=True).encode()
-        table = table.replace_schema_metadata({**table.schema.metadata, METADATA_KEY: document})
-    with whole_file(path) as partial:
-        pq.write_table(table, partial, compression="zstd")
+    table = table.replace_schema_metadata()  # what pandas notes of its index
+    with whole_file(path) as partial, pq.ParquetWriter(partial, table.schema, **_SMALL) as writer:
+        writer.write_table(table)
+        if metadata is not None:
+            document = json.dumps(metadata, sort_keys=True)
+            writer.add_key_value_metadata({METADATA_KEY: document})
 
 
 def read_parquet(path: Path, schema: pa.Schema) -> pd.DataFrame:
