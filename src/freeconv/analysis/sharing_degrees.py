@@ -55,8 +55,8 @@ def degrees_of_sharing(
           `glorot_fans` are null for ordinary convolutions, which have no such choice.
         - `kernels`, `parameters`: of all convolutions of the network together, the parameters with
           biases. Ordinary convolutions have one kernel each.
-        - `images`: that it was trained on, give or take one: its share of as many folds of images
-          as it did not validate on.
+        - `images`: about how many it was trained on: its share of as many folds like the one that
+          it validated on as there are others.
         - `val_accuracy`, `val_translation`: at the best epoch (`summary.best_epochs`), 0 to 1.
         - `common_share`: see `filter_similarity.common_share`, at the best epoch: 1 for ordinary
           convolutions and for what is not released yet.
