@@ -149,8 +149,8 @@ def _mark_of(path):
     return path.with_name(f".{path.stem}.running")
 
 
-# A run's files hold a few hundred numbers: what Parquet keeps for large tables, statistics of columns
-# and a second schema, would take three quarters of them.
+# A run's files hold a few hundred numbers: what Parquet keeps for large tables, statistics of
+# columns and a second schema, would take three quarters of them.
 _SMALL = {
     "compression": "zstd",
     "use_dictionary": False,
