@@ -36,10 +36,10 @@ def _sharing_part(records: pd.DataFrame) -> TextTable:
     cells.columns = ["Data set", "Network", "Sharing", "Initial weights", "Kernels", "Parameters"]
     conditions = {(augmentation, level) for augmentation, level, _ in wide}
     for augmentation, level in sorted(conditions, key=_unaugmented_first):
-        trained = f"{augmentation.replace('_', ' ')} {level:g}" if level else "no augmentation"
+        trained = _trained(augmentation, level).capitalize()
         for metric, word in metrics.items():
             values = wide[augmentation, level, metric]
-            cells[f"{trained.capitalize()}: {word}"] = values.map(number).to_numpy()
+            cells[f"{trained}: {word}"] = values.map(number).to_numpy()
     folds = records["fold"].nunique()
     caption = (
         "Accuracy by the degree of weight sharing: side of the tile of positions that have one "
@@ -50,6 +50,10 @@ def _sharing_part(records: pd.DataFrame) -> TextTable:
     return TextTable(
         "sharing", caption, cells, "llllrr" + "r" * (len(cells.columns) - 6), long=True
     )
+
+
+def _trained(augmentation: str, level: float) -> str:
+    return f"{augmentation.replace('_', ' ')} {level:g}" if level else "no augmentation"
 
 
 def _unaugmented_first(condition: tuple[str, float]) -> tuple:
@@ -72,10 +76,7 @@ def _images_part(needed: pd.DataFrame) -> TextTable:
     cells = pd.DataFrame(
         {
             "Data set": needed["dataset"].map(labels.dataset_title),
-            "Trained with": [
-                f"{row.augmentation.replace('_', ' ')} {row.level:g}" if row.level else "-"
-                for row in needed.itertuples()
-            ],
+            "Trained with": [_trained(row.augmentation, row.level) for row in needed.itertuples()],
             "Network": needed["model"].map(labels.model_title),
             "Images of the CNN": needed["reference"].map("{:,.0f}".format),
             "Its accuracy": needed["accuracy"].map(number),
