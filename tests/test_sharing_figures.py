@@ -141,7 +141,7 @@ def test_networks_over_epochs(name):
         np.testing.assert_allclose(own.get_xydata(), [[e, 0.25] for e in range(4)])
 
 
-def test_every_route_has_its_colour_and_both_its_intervals():
+def test_every_route_has_its_colour():
     frame = records()
     figure = draw_routes(pd.concat([frame.assign(study="one"), frame.assign(study="two")]))
     assert [ax.get_title(loc="left") for ax in figure.axes] == [
@@ -166,3 +166,17 @@ def test_every_route_has_its_colour_and_both_its_intervals():
             assert [point.get_color() for point in points] == [by_word[title]] * 2
     assert set(MODEL_LOOKS) <= set(SCHEMES)
     assert colours(figure.axes[0])
+
+
+def test_what_learned_nothing_stands_at_the_edge():
+    """So that it does not press all others together; its value is told."""
+    frame = records()
+    failed = (frame["model"] == "slept") & (frame["level"] > 0)
+    frame.loc[failed, "val_accuracy"] = 0.1
+    translated = draw_routes(frame.assign(study="one")).axes[1]
+    assert translated.get_ylim()[0] > -0.2
+    cnn = frame[(frame["model"] == "cnn") & (frame["level"] > 0)]["val_accuracy"].mean()
+    assert [text.get_text() for text in translated.texts] == [f"\N{MINUS SIGN}{cnn - 0.1:.2f}"]
+    accuracy, difference, _ = draw("phases", frame, "digits").axes
+    assert [text.get_text() for text in accuracy.texts] == ["0.10"]
+    assert [text.get_text() for text in difference.texts] == [f"\N{MINUS SIGN}{cnn - 0.1:.2f}"]

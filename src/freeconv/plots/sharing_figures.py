@@ -210,6 +210,8 @@ def routes(records: pd.DataFrame) -> Figure:
         _own_share_axis(ax, "x")
         ax.set_xlabel(OWN_SHARE)
         say_if_empty(ax)
+        bottom, top = ax.get_ylim()
+        ax.set_ylim(max(bottom, -FARTHEST), top)
     axes[0, 0].set_ylabel("Validation accuracy,\ndifference from the CNN")
     letter_panels(axes.flat, [f"Translation {level:g}" for level in levels])
     plain = {labels.MODEL_TITLES[model]: look for model, look in MODEL_LOOKS.items()}
@@ -222,17 +224,28 @@ def routes(records: pd.DataFrame) -> Figure:
 
 
 def _point(ax, runs, look):
-    """A network as a point with bars of both its intervals."""
+    """A network as a point with the bar of its difference; one too low for the axis at the edge."""
     share, accuracy = (
         mean_over_folds(runs.assign(at=0), metric, "at") for metric in ("own_share", "difference")
     )
     if share.empty or accuracy.empty:
         return
-    (x, left, right), (y, low, high) = (
-        means[["mean", "low", "high"]].iloc[0] for means in (share, accuracy)
-    )
-    bars = {"xerr": [[x - left], [right - x]], "yerr": [[y - low], [high - y]]}
-    ax.errorbar(x, y, **bars, **look | {"linestyle": "", "markersize": 4}, elinewidth=0.5)
+    x, (y, low, high) = share["mean"].iloc[0], accuracy[["mean", "low", "high"]].iloc[0]
+    look = look | {"linestyle": "", "markersize": 4}
+    if y < -FARTHEST:
+        edge = ax.get_xaxis_transform()
+        ax.plot(x, 0.02, transform=edge, **look)
+        ax.annotate(_minus(y), (x, 0.02), xycoords=edge, xytext=(5, -1), **_BESIDE)
+        return
+    ax.errorbar(x, y, yerr=[[y - low], [high - y]], **look, elinewidth=0.5)
+
+
+_BESIDE = {"textcoords": "offset points", "fontsize": 7}
+
+
+def _minus(number):
+    """Two digits, with the sign that Matplotlib has on axes."""
+    return f"{number:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _route(records):
@@ -320,9 +333,8 @@ def _dots(ax, runs, metric, order, aside, look, floor):
         mean, low, high = means[["mean", "low", "high"]].iloc[0]
         if mean < floor:
             edge = ax.get_yaxis_transform()
-            words = f"{mean:.2f}".replace("-", "\N{MINUS SIGN}")
             ax.plot(0.02, place + aside, transform=edge, marker="<", color=look["color"])
-            ax.text(0.06, place + aside, words, transform=edge, va="center", fontsize=7)
+            ax.text(0.06, place + aside, _minus(mean), transform=edge, va="center", fontsize=7)
             continue
         look = look | {"linestyle": "", "marker": "o", "markersize": 3}
         bar = [[mean - low], [high - mean]]
