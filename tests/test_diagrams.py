@@ -195,7 +195,7 @@ def test_free_convolution_counts_by_hand():
 def test_layers_of_the_networks_by_hand():
     from freeconv.training.layer_table import network_records
 
-    layers = network_records("mnist", "fcn", "fcn", 1, "mnist", 3, 0.001, (28, 28, 1), 10)
+    layers = network_records("mnist", "fcn", "fcn", 1, None, "mnist", 3, 0.001, (28, 28, 1), 10)
     assert list(layers.columns) == NETWORKS_SCHEMA.names
     assert set(layers["learning_rate"]) == {0.001}
     assert layers[["kind", "rows", "columns", "units"]].to_numpy().tolist() == [

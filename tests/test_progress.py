@@ -180,7 +180,7 @@ def test_status_of_a_half_finished_study(status, smoke, tmp_path, monkeypatch):
     for cell in ("none-0", "translation-0.3/vcp-0.5"):
         shutil.rmtree(cells / cell)
     benchmarks = tmp_path / "results/smoke/benchmarks"
-    (fcn,) = (f.parents[3].name for f in cells.glob("**/history.parquet"))
+    (fcn,) = (f.parents[4].name for f in cells.glob("**/history.parquet"))
     for stage, seconds in (("train", 3600), ("evaluate", 600)):
         benchmark(
             benchmarks / stage / f"digits/fcn/{fcn}/vcp-0/data-1/fold-1/repeat-0.tsv", seconds

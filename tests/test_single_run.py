@@ -58,7 +58,7 @@ def test_the_description_by_hand(history):
     text = describe_run(history, RUN)
     assert text.splitlines() == [
         "dataset digits, model fcn, augmentation translation, level 0.1, vcp 0.5, "
-        "training_share 1.0, fold 3, repeat 0",
+        "training_share 1, fold 3, repeat 0",
         "network mnist",
         "learning_rate 0.001, epochs 5, seed 7",
         "backend jax",

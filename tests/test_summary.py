@@ -16,6 +16,7 @@ from freeconv.results.best_epoch import best_epoch
 from freeconv.results.schemas import METRICS
 
 CNN = {"dataset": "mnist", "model": "cnn", "augmentation": "none", "level": 0.0, "vcp": 0.0}
+CNN |= {"training_share": 1.0}
 FCN = CNN | {"model": "fcn", "augmentation": "translation", "level": 0.3}
 
 
@@ -30,7 +31,6 @@ def epochs(run, fold, **columns):
     return rows.assign(
         **run,
         fold=fold,
-        training_share=1.0,
         repeat=0,
         seed=0,
         epoch=range(count),

@@ -24,7 +24,7 @@ RUNS = [
     "cnn/translation-0.3/vcp-0/data-1",
     "fcn/none-0/vcp-0/data-1",
     "fcn/translation-0.3/vcp-0/data-1",
-    "fcn/translation-0.3/vcp-0.5",
+    "fcn/translation-0.3/vcp-0.5/data-1",
 ]
 
 
@@ -73,7 +73,7 @@ def test_provenance_is_that_of_every_run(results):
     assert provenance.columns.tolist() == PROVENANCE_SCHEMA.names
     assert len(provenance) == len(RUNS)
     for row in provenance.itertuples():
-        cell = f"{row.model}/{row.augmentation}-{row.level:g}/vcp-{row.vcp:g}"
+        cell = f"{row.model}/{row.augmentation}-{row.level:g}/vcp-{row.vcp:g}/data-{row.training_share:g}"
         history = results / f"runs/digits/{cell}/fold-{row.fold}/repeat-0/history.parquet"
         run = read_metadata(history)
         assert row.seed == run["settings"]["seed"]

@@ -94,6 +94,17 @@ class SharingPhases(keras.callbacks.Callback):
 
     Raises:
         ValueError: for an argument outside its range; in `fit`, as `share_weights`.
+
+    Example:
+    >>> from freeconv import FreeConv2D
+    >>> model = keras.Sequential([keras.Input((8, 8, 1)), FreeConv2D(4, 3)])
+    >>> model.compile("sgd", "mse")
+    >>> images, targets = np.ones((2, 8, 8, 1)), np.ones((2, 6, 6, 4))
+    >>> phases = SharingPhases(period=1, strength=1.0)
+    >>> _ = model.fit(images, targets, verbose=0, callbacks=[phases])
+    >>> kernel = keras.ops.convert_to_numpy(model.layers[0].kernel)
+    >>> bool((kernel == kernel[0]).all())
+    True
     """
 
     def __init__(self, period, strength, unit="epochs", rule="mean", tile="all", seed=0):

@@ -188,14 +188,15 @@ def routes(records: pd.DataFrame) -> Figure:
 
     Across studies whose networks have the CNN in common: the difference from it, fold by fold,
     against how much of the kernels of the first layer is not common to all positions; one panel a
-    level of translation.
+    level of translation that all studies have.
 
     Args:
         records: Those of several studies, one after the other, see
             `sharing_degrees.degrees_of_sharing`, with the column `study`.
     """
     records = _translated(records)
-    levels = sorted(set(records["level"]))
+    in_common = records.groupby("level")["study"].nunique() == records["study"].nunique()
+    levels = sorted(in_common.index[in_common])
     figure, axes = panels(1, len(levels), 85, sharey=True)
     route, looks = _route(records), dict(zip(ROUTES, VARIANT_LOOKS, strict=True))
     for ax, level in zip(axes.flat, levels, strict=True):
