@@ -219,7 +219,9 @@ def test_layers_of_the_networks_by_hand():
     assert set(tiles["model"]) == {"tiles"}
     assert tiles["kernels"].tolist() == [0, 4 * 4, 2 * 2, 1, 0, 0]
     assert tiles["parameters"].tolist()[1] == 4 * 4 * (9 * 1 + 1) * 32
-    shared = network_records("cifar10", "cnn", "cnn", 1, "cifar10", 3, 0.0001, (32, 32, 3), 10)
+    shared = network_records(
+        "cifar10", "cnn", "cnn", 1, None, "cifar10", 3, 0.0001, (32, 32, 3), 10
+    )
     assert shared["kernels"].tolist() == [0, 1, 1, 1, 0, 0]
     assert shared["parameters"].tolist()[1:4] == [
         (25 * 3 + 1) * 64,

@@ -41,7 +41,7 @@ def test_every_run_has_its_records(results):
         str(p.parents[2].relative_to(results / "runs/digits"))
         for p in results.glob("runs/**/history.parquet")
     )
-    assert folders == RUNS
+    assert folders == sorted(RUNS)
     history = pd.read_parquet(results / "history.parquet")
     assert history.columns.tolist() == HISTORY_SCHEMA.names
     assert len(history) == len(RUNS) * 3
@@ -73,7 +73,7 @@ def test_provenance_is_that_of_every_run(results):
     assert provenance.columns.tolist() == PROVENANCE_SCHEMA.names
     assert len(provenance) == len(RUNS)
     for row in provenance.itertuples():
-        cell = f"{row.model}/{row.augmentation}-{row.level:g}/vcp-{row.vcp:g}/data-{row.training_share:g}"
+        cell = f"{row.model}/{row.augmentation}-{row.level:g}/vcp-{row.vcp:g}/data-1"
         history = results / f"runs/digits/{cell}/fold-{row.fold}/repeat-0/history.parquet"
         run = read_metadata(history)
         assert row.seed == run["settings"]["seed"]
