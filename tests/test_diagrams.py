@@ -215,7 +215,7 @@ def test_layers_of_the_networks_by_hand():
         (1024 + 1) * 10,
     ]
     assert layers["kernels"].tolist() == [0, 13 * 13, 6 * 6, 4 * 4, 0, 0]
-    tiles = network_records("mnist", "tiles", "fcn", 4, "mnist", 3, 0.001, (28, 28, 1), 10)
+    tiles = network_records("mnist", "tiles", "fcn", 4, None, "mnist", 3, 0.001, (28, 28, 1), 10)
     assert set(tiles["model"]) == {"tiles"}
     assert tiles["kernels"].tolist() == [0, 4 * 4, 2 * 2, 1, 0, 0]
     assert tiles["parameters"].tolist()[1] == 4 * 4 * (9 * 1 + 1) * 32
