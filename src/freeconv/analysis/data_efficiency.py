@@ -60,11 +60,20 @@ def images_needed(records: pd.DataFrame, fold_count: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def with_images_of_share(records: pd.DataFrame) -> pd.DataFrame:
+    """Returns records with one number of images a share, the median: folds differ by an image.
+
+    Args:
+        records: Of one data set, see `sharing_degrees.degrees_of_sharing`.
+    """
+    images = records.groupby("training_share")["images"].transform("median")
+    return records.assign(images=images.round().astype(int))
+
+
 def _curves(runs):
     """Network -> its accuracies, a row a fold and a column a number of images, never falling."""
-    # Folds differ by an image; a share of them is one number of images for all.
-    images = runs.groupby("training_share")["images"].transform("median").round().astype(int)
-    means = runs.assign(images=images).groupby(["model", "fold", "images"])["val_accuracy"].mean()
+    runs = with_images_of_share(runs)
+    means = runs.groupby(["model", "fold", "images"])["val_accuracy"].mean()
     return {
         model: values.unstack("images").droplevel("model").cummax(axis="columns").dropna()
         for model, values in means.groupby("model")

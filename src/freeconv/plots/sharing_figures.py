@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from freeconv.analysis.data_efficiency import REFERENCE
+from freeconv.analysis.data_efficiency import REFERENCE, with_images_of_share
 from freeconv.analysis.summary import levels_of, mean_over_folds
 from freeconv.plots.style import (
     MODEL_LOOKS,
@@ -27,6 +27,7 @@ from freeconv.plots.style import (
     level_looks,
     level_title,
     model_looks,
+    network_legend,
     panels,
     place_among,
     say_if_empty,
@@ -36,6 +37,8 @@ from freeconv.study.settings import UNAUGMENTED, SharingScheme
 
 OWN_SHARE = "Own share of kernels"
 """One minus `filter_similarity.common_share`: 0 in a convolution, nearly 1 for separate kernels."""
+
+_ACCURACIES = {"val_accuracy": "Validation accuracy", "val_translation": "Translation accuracy"}
 
 _TICKS = (0, 0.0001, 0.001, 0.01, 0.1, 1)
 
@@ -63,16 +66,15 @@ def sharing(records: pd.DataFrame, entry: outputs.Figure) -> Figure:
     records = _translated(records)
     free = records[records["kind"] == "fcn"]
     scales = sorted(set(free["glorot_fans"]))
-    metrics = {"val_accuracy": "Validation accuracy", "val_translation": "Translation accuracy"}
     width = 110 if len(scales) == 1 else 180
     figure, axes = panels(2, len(scales), 120, width, sharex=True, sharey="row")
     level_styles = level_looks(records["level"])
     for column, scale in zip(axes.T, scales, strict=True):
-        for ax, metric in zip(column, metrics, strict=True):
+        for ax, metric in zip(column, _ACCURACIES, strict=True):
             of_scale = free[free["glorot_fans"] == scale]
             _kernel_curves(ax, of_scale, records[records["kind"] == "cnn"], metric, level_styles)
         column[-1].set_xlabel("Kernels of all layers (squares: ordinary convolutions)")
-    for row, title in zip(axes, metrics.values(), strict=True):
+    for row, title in zip(axes, _ACCURACIES.values(), strict=True):
         accuracy_axis(row[0], title)
     letter_panels(axes.flat, [f"Initial weights: {scale.replace('_', ' ')}" for scale in scales])
     level_legend(figure, level_styles, level_title("translation"))
@@ -83,30 +85,24 @@ def training_images(records: pd.DataFrame, entry: outputs.Figure) -> Figure:
     """Draws accuracies against the number of training images: one column per level."""
     records = _translated(records)
     levels, looks = sorted(set(records["level"])), model_looks(records["model"])
-    metrics = {"val_accuracy": "Validation accuracy", "val_translation": "Translation accuracy"}
     figure, axes = panels(
-        len(metrics), len(levels), 120, 90 * max(len(levels), 1), sharex=True, sharey="row"
+        len(_ACCURACIES), len(levels), 120, 90 * max(len(levels), 1), sharex=True, sharey="row"
     )
-    # Folds differ by an image; a share of them is one place on the axis.
-    places = records.groupby("training_share")["images"].transform("median")
-    records = records.assign(images=places)
+    records = with_images_of_share(records)
     for column, level in zip(axes.T, levels, strict=True):
         of_level = records[records["level"] == level]
-        for ax, metric in zip(column, metrics, strict=True):
+        for ax, metric in zip(column, _ACCURACIES, strict=True):
             for model, look in looks.items():
                 rows = of_level[of_level["model"] == model]
                 beside = rows.assign(images=rows["images"] * 1.03 ** place_among(model, looks))
                 draw_curve(ax, beside, metric, model, by="images", bars=True, **look)
             say_if_empty(ax)
-            _log_counts(ax, sorted(set(places)))
+            _log_counts(ax, sorted(set(records["images"])))
         column[-1].set_xlabel("Training images")
-    for row, title in zip(axes, metrics.values(), strict=True):
+    for row, title in zip(axes, _ACCURACIES.values(), strict=True):
         accuracy_axis(row[0], title)
     letter_panels(axes.flat, [f"Translation {level:g}" for level in levels])
-    handles = [
-        Line2D([], [], **look, label=entry.network_title(model)) for model, look in looks.items()
-    ]
-    legend(figure, handles)
+    network_legend(figure, looks, entry)
     return figure
 
 
@@ -166,10 +162,7 @@ def networks_over_epochs(history: pd.DataFrame, entry: outputs.Figure) -> Figure
     _own_share_axis(axes[1, 0], "y")
     letter_panels(axes.flat, [f"Translation {level:g}" for level in levels])
     epoch_axis(axes[-1])
-    handles = [
-        Line2D([], [], **look, label=entry.network_title(model)) for model, look in looks.items()
-    ]
-    legend(figure, handles)
+    network_legend(figure, looks, entry)
     return figure
 
 
@@ -365,8 +358,7 @@ def _kernel_curves(
             look_of_level = level_styles[level] | look
             draw_curve(ax, beside, metric, f"{level:g}", by="kernels", bars=True, **look_of_level)
     say_if_empty(ax)
-    counts = sorted(set(free["kernels"]))
-    _log_counts(ax, counts)
+    _log_counts(ax, sorted(set(free["kernels"])))
 
 
 def _log_counts(ax: Axes, counts: list[float]) -> None:

@@ -21,7 +21,7 @@ from freeconv.analysis.gates import untrained
 from freeconv.analysis.inference import FEWEST_FOLDS, interval
 from freeconv.analysis.summary import fold_means, mean_over_folds
 from freeconv.errors import InputError
-from freeconv.study import labels
+from freeconv.study import labels, outputs
 
 MM = 1 / 25.4
 """A millimetre in inches."""
@@ -308,6 +308,14 @@ def level_legend(figure: Figure, looks: dict[float, dict], title: str) -> None:
     if crosses:
         handles.append(Line2D([], [], **_CROSS, color="0.3", label="learned\nnothing"))
     legend(figure, handles, title)
+
+
+def network_legend(figure: Figure, looks: dict[str, dict], entry: outputs.Figure) -> None:
+    """Adds a legend of all networks, by their titles in a study."""
+    handles = [
+        Line2D([], [], **look, label=entry.network_title(model)) for model, look in looks.items()
+    ]
+    legend(figure, handles)
 
 
 def level_title(augmentation: str) -> str:

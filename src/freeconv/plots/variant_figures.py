@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from freeconv.analysis.summary import best_epochs, fold_means, levels_of, variable_connections
 from freeconv.plots.style import (
     accuracy_axis,
     draw_curve,
     epoch_axis,
-    legend,
     letter_panels,
     level_curves,
     level_legend,
     level_looks,
     level_title,
     model_looks,
+    network_legend,
     panels,
     place_among,
     say_if_empty,
@@ -105,10 +104,7 @@ def _side_by_side(
     accuracy_axis(axes[0, 0], "Accuracy")
     axes[1, 0].set_ylabel(difference)
     letter_panels(axes.flat, metrics.values())
-    handles = [
-        Line2D([], [], **look, label=entry.network_title(model)) for model, look in looks.items()
-    ]
-    legend(figure, handles)
+    network_legend(figure, looks, entry)
     return figure
 
 
