@@ -78,6 +78,9 @@ def add_prepare(parser):
     parser.add_argument(
         "--signal", type=json.loads, help="signal: arguments of signal_in_noise (JSON)"
     )
+    parser.add_argument(
+        "--by-content", action="store_true", help="sort the images, for folds by content"
+    )
     parser.add_argument("--output", type=Path, required=True, help="prepared data set (.npy)")
 
 
@@ -90,6 +93,8 @@ def prepare(arguments):
     options = {"npz": {"arrays": arguments.arrays}, "signal": arguments.signal or {}}
     images, labels = READERS[arguments.format](**files, **options.get(arguments.format, {}))
     formats.check_content(arguments.output, images, labels)
+    if arguments.by_content:
+        images, labels = formats.by_content(images, labels)
     # Open for reading, too, since NumPy then writes by Python, whose errors tell what is wrong.
     with whole_file(arguments.output) as partial, partial.open("w+b") as file:
         np.save(file, formats.pack(images, labels), allow_pickle=False)
@@ -128,6 +133,11 @@ def folds(arguments):
 def _checked_folds(records, arguments):
     """The folds, if networks can be trained on them; errors and warnings name the data set."""
     labels = records["label"]
+    if arguments.method == "content" and not formats.is_by_content(records["image"], labels):
+        raise DataFileError(
+            arguments.data,
+            "folds by content are of images sorted by their content; prepare them --by-content.",
+        )
     try:
         assigned = assign_folds(labels, arguments.count, arguments.method, arguments.seed)
         warnings = check_folds(labels, assigned, arguments.method)

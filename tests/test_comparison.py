@@ -244,6 +244,14 @@ def test_absent_connections_are_not_compared():
             "glorot_fans: per_location instead of kernel_shape",
         ),
         (TRANSLATED, "Table 1", "val_accuracy", {"vcp_kind": "kernel"}, ""),
+        # Bears on every number.
+        (
+            TRANSLATED,
+            "Table 1",
+            "val_accuracy",
+            {"fold_count": 3, "fold_method": "content"},
+            "fold_count: 3 instead of 5, fold_method: content instead of contiguous",
+        ),
         (TRANSLATED, "Table 1", "val_accuracy", {"backend": "jax"}, ""),
         (
             TRANSLATED,

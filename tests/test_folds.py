@@ -80,7 +80,7 @@ def test_count_is_checked(count):
 
 
 def test_method_is_checked():
-    with pytest.raises(ValueError, match=r"'random'.*contiguous, shuffled, stratified"):
+    with pytest.raises(ValueError, match=r"'random'.*contiguous, content, shuffled, stratified"):
         assign_folds(np.zeros(11), 2, "random")
 
 

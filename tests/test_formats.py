@@ -1,6 +1,7 @@
 """Data sets: hand-made files in every format, whole and damaged."""
 
 import gzip
+import hashlib
 import io
 import struct
 import tarfile
@@ -17,6 +18,34 @@ from freeconv.data.formats import DataFileError
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (7, 5, 6, 3), dtype=np.uint8)
 LABELS = np.array([3, 0, 2, 1, 2, 0, 3])
+
+
+class TestByContent:
+    # The fifth is the second again, of another class.
+    images, labels = IMAGES[[0, 1, 2, 3, 1]], np.array([4, 3, 0, 1, 2])
+
+    def test_images_are_sorted_by_their_digests_then_their_classes(self):
+        expected = sorted(
+            (hashlib.sha256(image.tobytes()).hexdigest(), label)
+            for image, label in zip(self.images, self.labels.tolist(), strict=True)
+        )
+        images, labels = formats.by_content(self.images, self.labels)
+        digests = [hashlib.sha256(image.tobytes()).hexdigest() for image in images]
+        assert list(zip(digests, labels.tolist(), strict=True)) == expected
+        assert images.dtype == np.uint8
+
+    def test_every_order_becomes_one(self):
+        expected = formats.by_content(self.images, self.labels)
+        for seed in range(5):
+            order = np.random.default_rng(seed).permutation(5)
+            found = formats.by_content(self.images[order], self.labels[order])
+            np.testing.assert_array_equal(found[0], expected[0])
+            np.testing.assert_array_equal(found[1], expected[1])
+
+    def test_the_order_is_recognised(self):
+        sorted_images, sorted_labels = formats.by_content(self.images, self.labels)
+        assert formats.is_by_content(sorted_images, sorted_labels)
+        assert not formats.is_by_content(sorted_images[::-1], sorted_labels[::-1])
 
 
 class TestPrepared:

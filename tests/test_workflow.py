@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -258,6 +259,32 @@ def test_another_address_is_no_other_file(snakemake, tmp_path):
     run = snakemake(tmp_path, target, *again)
     assert run.returncode != 0
     assert file.read_bytes() == b"damaged"
+
+
+def test_copies_in_any_order_have_the_same_folds_by_content(snakemake, tmp_path):
+    """Once their order in the file decides no more, and only then."""
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (40, 28, 28), np.uint8), np.arange(40) % 4
+    target, data = "results/mini/folds/mini.parquet", {"content": set(), "contiguous": set()}
+    for order in (np.arange(40), rng.permutation(40)):
+        np.savez(tmp_path / "mini.npz", x=images[order], y=labels[order])
+        for method, found in data.items():
+            study = {
+                "study": "mini",
+                "datasets": {"mini": {"batch_size": 8}},
+                "sources": {"mini": {"format": "npz", "path": str(tmp_path / "mini.npz")}},
+                "folds": {"count": 4, "method": method},
+            }
+            (tmp_path / "mini.yaml").write_text(yaml.safe_dump(study))
+            run = snakemake(tmp_path, target, "--configfile", tmp_path / "mini.yaml")
+            assert run.returncode == 0, run.stdout
+            found.add(tuple(read_metadata(tmp_path / target)["data"].values()))
+    assert {method: len(found) for method, found in data.items()} == {"content": 1, "contiguous": 2}
+    folds = ("--count", 4, "--method", "content", "--seed", 0, "--source", "")
+    files = ("--data", tmp_path / "data/mini.npy", "--output", tmp_path / "folds.parquet")
+    unsorted = run_script("data", "folds", *folds, *files)
+    assert unsorted.returncode == 1
+    assert "mini.npy: folds by content are of images sorted by" in unsorted.stderr
 
 
 def test_where_jobs_will_compute_is_said_before_them(root, snakemake, tmp_path, monkeypatch):

@@ -209,7 +209,8 @@ def _notes(row, settings: pd.DataFrame) -> tuple[str | None, str | None, bool]:
 
 def _published_settings(row) -> dict[str, object]:
     """The settings behind a published number that bear on it."""
-    settings = {**PUBLISHED_TRAINING[row.dataset], "precision": "float32"}
+    folds = {"fold_count": PUBLISHED_FOLDS, "fold_method": "contiguous"}
+    settings = {**PUBLISHED_TRAINING[row.dataset], "precision": "float32", **folds}
     if row.model == "fcn":
         settings["glorot_fans"] = "kernel_shape"
     if row.trained_with == "edge_noise":

@@ -1,7 +1,7 @@
 """Cross-validation folds.
 
-Source: Ott et al. (2020), section 3 (five folds, no shuffling); shuffled and stratified folds
-are this project's options.
+Source: Ott et al. (2020), section 3 (five folds, no shuffling); other folds are this project's
+options.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FOLDS_SCHEMA = pa.schema([("index", pa.int64()), ("fold", pa.int32())])
 
 
-METHODS = ("contiguous", "shuffled", "stratified")
+METHODS = ("contiguous", "content", "shuffled", "stratified")
 """How the images are spread over the folds."""
 
 
@@ -38,9 +38,11 @@ def assign_folds(
         labels: Class of every image, shape `(n,)`.
         count: Number of folds, 2 to n.
         method: `"contiguous"`: in file order, as in the paper; the first `n % count` folds have
-            one image more. `"shuffled"`: in random order. `"stratified"`: in random order with
-            the same share of every class in all folds.
-        seed: Non-negative integer, seed of the random order; not used by `"contiguous"`.
+            one image more. `"content"`: the same, of images that are sorted by their content
+            (`formats.by_content`). `"shuffled"`: in random order. `"stratified"`: in random order
+            with the same share of every class in all folds.
+        seed: Non-negative integer, seed of the random order; not used by `"contiguous"` and
+            `"content"`.
 
     Returns:
         Integer array of shape `(n,)`, the fold of each image, 0 to `count - 1`.
@@ -79,7 +81,7 @@ def _splitter(count, method, seed):
     # Imported here since training reads folds without making any, and this import takes a second.
     from sklearn.model_selection import KFold, StratifiedKFold
 
-    if method == "contiguous":
+    if method in ("contiguous", "content"):
         return KFold(count)
     if method == "shuffled":
         return KFold(count, shuffle=True, random_state=seed)

@@ -209,10 +209,11 @@ class Study:
         Returns:
             A mapping of `count`, `method`, `seed` (0 where nothing is random) and `source`.
         """
+        seeded = self.folds.method in ("shuffled", "stratified")
         return {
             "count": self.folds.count,
             "method": self.folds.method,
-            "seed": 0 if self.folds.method == "contiguous" else self.seed,
+            "seed": self.seed if seeded else 0,
             "source": self.sources[dataset],
         }
 

@@ -34,9 +34,10 @@ def content_of_files(wildcards):
 
 
 def format_of_images(wildcards):
-    """The format of a data set, and the names of its arrays or what it is drawn from."""
+    """The format of a data set, its order, and the names of its arrays or what it is drawn from."""
     source = config["sources"][wildcards.dataset]
     words = ["--format", source["format"]]
+    words += ["--by-content"] if STUDY.folds.method == "content" else []
     for pair in source.get("arrays", []):
         words += ["--arrays", *pair]
     if "signal" in source:
