@@ -18,7 +18,7 @@ STUDY_FILES := if test -e "$(STUDY)"; then set -- "$(STUDY)"; else set -- $(STUD
 CHECK := $(PY) scripts/config.py check "$$@"
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 ENVIRONMENT := $(VENV)/workflow $(if $(filter 1,$(GPU)),$(VENV)/gpu)
-LAYER_TESTS := any_backend backends conversion copies engine filter_distances layers legacy_cases legacy_models patches random_layers sharing
+LAYER_TESTS := any_backend backends conversion copies engine filter_distances kernel_banks layers legacy_cases legacy_models patches random_layers sharing sharing_phases soft_sharing
 PYTHON_FILES := benchmarks docs/mkdocs_hooks.py hatch_build.py scripts src tests
 
 .PHONY: help demo study status report routes test test-lowest test-layer bench docs lint format lock clean

@@ -45,17 +45,6 @@ _TICKS = (0, 0.0001, 0.001, 0.01, 0.1, 1)
 FARTHEST = 0.2
 """Accuracies lower by more than that have no place on the axes of `sweep`."""
 
-_PLAIN = vars(SharingScheme())
-
-_COLUMNS = {
-    "banks": ("banks",),
-    "phases": ("phase_period", "phase_unit", "phase_strength", "phase_rule", "phase_tile"),
-    "release": ("release",),
-    "penalty": ("neighbour_penalty", "mean_penalty"),
-    "sharing": ("sharing",),
-}
-"""Way of sharing weights -> the settings that it consists of."""
-
 
 def sharing(records: pd.DataFrame, entry: outputs.Figure) -> Figure:
     """Draws accuracies against the number of kernels: one column per scale of the initial weights.
@@ -255,7 +244,7 @@ def _route(records):
 
 def _of_way(records, way):
     """Which rows are of networks of one way of sharing, or of what these are compared with."""
-    others = [name for name in _COLUMNS if name not in (way, "sharing")]
+    others = [name for name in SharingScheme().choices if name not in (way, "sharing")]
     compared_with = {"phases": ["release"], "penalty": ["release"]}.get(way, [])
     has_way = _differs(records, way)
     keep = pd.Series(True, index=records.index)
@@ -267,9 +256,10 @@ def _of_way(records, way):
 
 def _differs(records, way):
     """Which rows have this way of sharing."""
-    columns = list(_COLUMNS[way])
-    plain = pd.Series({name: _PLAIN[name] for name in columns})
-    return (records[columns] != plain).any(axis="columns")
+    plain = SharingScheme()
+    schemes = records[list(vars(plain))].to_dict("records")
+    differs = [SharingScheme(**each).choices[way] != plain.choices[way] for each in schemes]
+    return pd.Series(differs, index=records.index, dtype=bool)
 
 
 def _in_order(models, entry):
