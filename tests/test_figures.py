@@ -399,6 +399,13 @@ def test_two_points_are_not_joined():
     assert "None" not in {line.get_linestyle() for line in translation.get_lines()}
 
 
+def test_a_single_level_is_the_only_tick():
+    frame = history()
+    below = draw("translation_levels", frame[frame["level"] == 0], "digits").axes[3:]
+    assert [list(ax.get_xticks()) for ax in below] == [[0]] * 3
+    assert len(draw("translation_levels", frame, "digits").axes[3].get_xticks()) > 2
+
+
 def test_networks_that_learned_nothing_are_crossed():
     """Those of one level, at 0.19 in the end, where untrained networks are at 0.1."""
     frame = history()

@@ -101,6 +101,10 @@ def _side_by_side(
             _curve_beside(below, differences, metric, by, model, looks)
         say_if_empty(above)
         below.set_xlabel(label)
+    if rows[by].nunique() == 1:
+        # Around a single value an axis would count hundredths that nothing stands for.
+        (value,) = set(rows[by])
+        axes[1, 0].set(xticks=[value], xlim=(value - 0.1, value + 0.1))
     accuracy_axis(axes[0, 0], "Accuracy")
     axes[1, 0].set_ylabel(difference)
     letter_panels(axes.flat, metrics.values())
