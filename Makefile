@@ -21,7 +21,7 @@ ENVIRONMENT := $(VENV)/workflow $(if $(filter 1,$(GPU)),$(VENV)/gpu)
 LAYER_TESTS := any_backend backends conversion copies engine filter_distances kernel_banks layers legacy_cases legacy_models patches random_layers sharing sharing_phases soft_sharing
 PYTHON_FILES := benchmarks docs/mkdocs_hooks.py hatch_build.py scripts src tests
 
-.PHONY: help demo study status report routes test test-lowest test-layer bench docs lint format lock clean
+.PHONY: help demo study status report routes evidence test test-lowest test-layer bench docs lint format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
@@ -49,6 +49,16 @@ routes: $(ENVIRONMENT) ## Compare all ways of sharing weights, of the studies $(
 		$(SNAKEMAKE) --configfile config/$$study.yaml --quiet all -- results/$$study/sharing.parquet || exit 1; done
 	$(PY) scripts/draw.py routes --dataset digits --output results/routes.svg results/routes.png \
 		$(foreach study,$(ROUTES),--study $(study) results/$(study)/sharing.parquet)
+
+# The studies of the paper's experiment, and all those whose runs are kept.
+OF_PAPER := mnist mnist_cpu cifar10 digits
+KEPT := $(OF_PAPER) $(ROUTES) data signal initialisation connections edge_noise
+evidence: $(ENVIRONMENT) ## Say what all kept runs show of the paper: results/evidence.md
+	for study in $(KEPT); do $(SNAKEMAKE) --configfile config/$$study.yaml --quiet all -- \
+		results/$$study/comparison.parquet results/$$study/conclusions.parquet results/$$study/history.parquet || exit 1; done
+	$(PY) scripts/report.py evidence --output results/evidence.md \
+		$(foreach study,$(OF_PAPER),--comparison $(study) results/$(study)/comparison.parquet --conclusions $(study) results/$(study)/conclusions.parquet) \
+		$(foreach study,$(KEPT),--history $(study) results/$(study)/history.parquet)
 
 test: lint ## Linters, unit tests, and a small study through the whole workflow
 	$(PY) -m pytest --numprocesses 2 --dist loadgroup

@@ -1,4 +1,4 @@
-"""Write the tables of a study as CSV, Markdown, LaTeX and HTML, and its pages."""
+"""Write the tables of studies as CSV, Markdown, LaTeX and HTML, and their pages."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from freeconv.analysis.frames import SCHEMAS
 from freeconv.command_line import add_settings, read_settings, run_commands
 from freeconv.io import read_parquet, whole_file
 from freeconv.report.overview import Background, Records, render_overview
-from freeconv.report.render import render
+from freeconv.report.render import markdown, render
 from freeconv.study import outputs
 
 
@@ -90,6 +90,34 @@ def explorer(arguments):
     _write(arguments.output, render_explorer(arguments.study, history, arguments.titles))
 
 
+def add_evidence(parser):
+    for name, what in (
+        ("comparison", "a study's numbers beside the published ones"),
+        ("conclusions", "its verdicts"),
+        ("history", "its epochs"),
+    ):
+        parser.add_argument(
+            f"--{name}",
+            nargs=2,
+            action="append",
+            required=True,
+            metavar=("STUDY", "FILE"),
+            help=what,
+        )
+    parser.add_argument("--output", type=Path, required=True, help="page to write (.md)")
+
+
+def evidence(arguments):
+    """Write what several studies say of the paper together: conclusions, numbers, effort."""
+    from freeconv.report.evidence import evidence as tables_of
+
+    frames = [
+        {study: read_parquet(path, SCHEMAS[name]) for study, path in getattr(arguments, name)}
+        for name in ("comparison", "conclusions", "history")
+    ]
+    _write(arguments.output, markdown(tables_of(*frames)))
+
+
 def _write(path, text):
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
@@ -101,4 +129,5 @@ if __name__ == "__main__":
         table=(add_table, table),
         overview=(add_overview, overview),
         explorer=(add_explorer, explorer),
+        evidence=(add_evidence, evidence),
     )

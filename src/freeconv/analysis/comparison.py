@@ -94,11 +94,14 @@ def published_values() -> pd.DataFrame:
 
     Returns:
         One row per number: `table`, `dataset`, `model`, `augmentation` (that of the table, also at
-        level 0), `level`, `metric` (`accuracy`, `val_accuracy` or `val_translation`) and `value`,
-        an accuracy from 0 to 1.
+        level 0), `level`, `metric` (`accuracy`, `val_accuracy` or `val_translation`), `value`, an
+        accuracy from 0 to 1, and `repeated`: whether an earlier table has the number, as all have
+        those of level 0.
     """
     with (files("freeconv.analysis") / "published_tables.csv").open(encoding="utf-8") as file:
-        return pd.read_csv(file)
+        values = pd.read_csv(file)
+    runs = values.assign(augmentation=_trained_with(values))
+    return values.assign(repeated=runs.duplicated([*_RUN, "metric"]))
 
 
 def compare(history: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
@@ -115,7 +118,6 @@ def compare(history: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
         - `ours`: the pooled median of the same run, `difference`: `ours - published`;
         - `tolerance`: how much of the difference may be chance, see above; null with fewer than
           three folds;
-        - `repeated`: whether an earlier table has the number, as all have those of level 0;
         - `verdict`: one of `labels.COMPARISON_VERDICTS`;
         - `folds` and `epochs` behind ours, the epochs of all folds counted together;
         - `protocol`: which side ours took where the paper and its published code disagree;
@@ -133,7 +135,6 @@ def compare(history: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
     rows = rows.fillna({"folds": 0, "epochs": 0}).astype({"folds": int, "epochs": int})
     rows["difference"] = rows["ours"] - rows["published"]
     rows["tolerance"] = _tolerance(rows["spread"], rows["folds"]) + _rounding(rows["table"])
-    rows["repeated"] = rows.duplicated(["dataset", "model", "trained_with", "level", "metric"])
     notes = [_notes(row, settings) for row in rows.itertuples()]
     columns = ["protocol", "departures", "other_pace"]
     rows[columns] = pd.DataFrame(notes, index=rows.index, columns=columns)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from freeconv.analysis.authors_curves import match_epochs, summarise_matches
@@ -16,6 +18,9 @@ from freeconv.report.render import (
 )
 from freeconv.study import labels
 from freeconv.study.outputs import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def comparison(frame: pd.DataFrame, entry: Table) -> Document:
@@ -68,9 +73,26 @@ def conclusions(frame: pd.DataFrame, entry: Table) -> Document:
 
 
 def _comparison_part(comparison: pd.DataFrame) -> TextTable:
+    notes = numbered_departures(comparison)
+    caption = _comparison_caption(comparison, notes)
+    cells = comparison_cells(comparison, notes)
+    return TextTable("comparison", caption, cells, "llllrlrrrrrrll", long=True)
+
+
+def numbered_departures(comparison: pd.DataFrame) -> dict[str, str]:
+    """Returns the departures from the published runs that occur, each with the number of a note."""
     departures = filter(None, comparison["departures"].dropna().unique())
-    notes = {text: str(number) for number, text in enumerate(departures, start=1)}
-    cells = pd.DataFrame(
+    return {text: str(number) for number, text in enumerate(departures, start=1)}
+
+
+def comparison_cells(comparison: pd.DataFrame, notes: Mapping[str, str]) -> pd.DataFrame:
+    """Writes published numbers and ours as texts.
+
+    Args:
+        comparison: See `comparison.compare`.
+        notes: Departures -> what stands for them in the last column.
+    """
+    return pd.DataFrame(
         {
             "Table": comparison["table"].str.removeprefix("Table "),
             "Data set": comparison["dataset"].map(labels.dataset_title),
@@ -88,8 +110,6 @@ def _comparison_part(comparison: pd.DataFrame) -> TextTable:
             "Notes": comparison["departures"].map(lambda text: notes.get(text, "")),
         }
     )
-    caption = _comparison_caption(comparison, notes)
-    return TextTable("comparison", caption, cells, "llllrlrrrrrrll", long=True)
 
 
 def _comparison_caption(comparison: pd.DataFrame, notes: dict[str, str]) -> str:

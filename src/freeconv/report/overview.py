@@ -120,7 +120,7 @@ def _findings(conclusions: pd.DataFrame, pictures: Mapping[tuple[str, int], byte
                 {
                     "title": labels.dataset_title(dataset),
                     "verdict": criteria["conclusion_verdict"].iloc[0],
-                    "sentence": _sentence(criteria),
+                    "sentence": sentence(criteria),
                     "picture": _inline(pictures.get((dataset, number))),
                 }
                 for dataset, criteria in rows.groupby("dataset", sort=False)
@@ -130,8 +130,12 @@ def _findings(conclusions: pd.DataFrame, pictures: Mapping[tuple[str, int], byte
     ]
 
 
-def _sentence(criteria: pd.DataFrame) -> str:
-    """Says of a conclusion what its verdict rests on: the first criterion that has the same."""
+def sentence(criteria: pd.DataFrame) -> str:
+    """Says of a conclusion what its verdict rests on: the first criterion that has the same.
+
+    Args:
+        criteria: Of one conclusion and data set, see `conclusions.conclude`.
+    """
     decisive = criteria["verdict"] == criteria["conclusion_verdict"]
     row = next((criteria[decisive] if decisive.any() else criteria).itertuples())
     if pd.isna(row.value):

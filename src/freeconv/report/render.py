@@ -91,6 +91,11 @@ def render(name: str, frame: pd.DataFrame, file_format: str) -> str:
     return FORMATS[file_format](name, make(frame, entry))
 
 
+def markdown(document: Document) -> str:
+    """Renders tables as GitHub-flavoured Markdown, each under its caption."""
+    return "\n".join(map(_markdown_table, document.tables))
+
+
 def number(value: float, digits: int = DIGITS) -> str:
     """Returns a number as it is shown; a dash for NaN."""
     return DASH if pd.isna(value) else f"{value:.{digits}f}"
@@ -161,7 +166,7 @@ def _described(table: TextTable) -> dict:
 
 
 def _markdown(name: str, document: Document) -> str:
-    return "\n".join(map(_markdown_table, document.tables))
+    return markdown(document)
 
 
 def _markdown_table(table: TextTable) -> str:
