@@ -110,6 +110,13 @@ def test_accuracy_against_the_number_of_training_images():
         assert sorted(ax.get_xticks()) == [100, 500, 1000]
 
 
+def test_translated_accuracy_is_of_networks_trained_on_translated_images():
+    frame = records(shares=(0.5, 1.0))
+    assert len(draw("training_images", frame, "digits").axes) == 4
+    (ax,) = draw("training_images", frame[frame["level"] == 0], "digits").axes
+    assert ax.get_ylabel() == "Validation accuracy"
+
+
 def test_other_figures_are_of_all_training_images():
     """A share of them, with which accuracies are lower, changes nothing."""
     whole = records()

@@ -71,16 +71,19 @@ def sharing(records: pd.DataFrame, entry: outputs.Figure) -> Figure:
 
 
 def training_images(records: pd.DataFrame, entry: outputs.Figure) -> Figure:
-    """Draws accuracies against the number of training images: one column per level."""
+    """Draws accuracies against the number of training images: one column per level.
+
+    That on translated images is drawn where networks were trained on some.
+    """
     records = _translated(records)
     levels, looks = sorted(set(records["level"])), model_looks(records["model"])
-    figure, axes = panels(
-        len(_ACCURACIES), len(levels), 120, 90 * max(len(levels), 1), sharex=True, sharey="row"
-    )
+    metrics = _ACCURACIES if any(levels) else {"val_accuracy": _ACCURACIES["val_accuracy"]}
+    height, width = 30 + 45 * len(metrics), 90 * max(len(levels), 1)
+    figure, axes = panels(len(metrics), len(levels), height, width, sharex=True, sharey="row")
     records = with_images_of_share(records)
     for column, level in zip(axes.T, levels, strict=True):
         of_level = records[records["level"] == level]
-        for ax, metric in zip(column, _ACCURACIES, strict=True):
+        for ax, metric in zip(column, metrics, strict=True):
             for model, look in looks.items():
                 rows = of_level[of_level["model"] == model]
                 beside = rows.assign(images=rows["images"] * 1.03 ** place_among(model, looks))
@@ -88,7 +91,7 @@ def training_images(records: pd.DataFrame, entry: outputs.Figure) -> Figure:
             say_if_empty(ax)
             _log_counts(ax, sorted(set(records["images"])))
         column[-1].set_xlabel("Training images")
-    for row, title in zip(axes, _ACCURACIES.values(), strict=True):
+    for row, title in zip(axes, metrics.values(), strict=True):
         accuracy_axis(row[0], title)
     letter_panels(axes.flat, [f"Translation {level:g}" for level in levels])
     network_legend(figure, looks, entry)
