@@ -250,6 +250,27 @@ def test_changes_of_the_distance(words, runs, value, verdict):
     assert row["value"] == pytest.approx(value) if value is not None else np.isnan(row["value"])
 
 
+@pytest.mark.parametrize(
+    ("before", "patience", "verdict"),
+    [
+        # Of ten epochs, to 0.97: ten more at the pace of the last five bring it to 1.01,
+        (0.95, 50, "too short"),
+        # which patience would not let them,
+        (0.95, 8, "not reproduced"),
+        # to 0.99, and 0.93, where it began at 1.
+        (0.96, 50, "not reproduced"),
+        (0.99, 50, "not reproduced"),
+    ],
+)
+def test_filters_that_move_on_to_the_other_side(before, patience, verdict):
+    history = distances("none", 0.0, 0.97 - 1)
+    history.loc[history["epoch"].between(1, 5), ["distance_1", "distance_4"]] = before
+    history.loc[history["epoch"] == 2, "val_accuracy"] = 0.71
+    judged = conclude(history, settings(history).assign(patience=patience), CHANCE)
+    (row,) = judged[judged["statistic"].str.startswith("No augmentation: relative")].itertuples()
+    assert (row.value, row.verdict) == (pytest.approx(-0.03), verdict)
+
+
 @pytest.mark.parametrize("measure", ["similarity", "matched_similarity"])
 def test_changes_of_the_cosine(measure):
     """By how much it is higher at the last epoch; the least of both radii and all levels counts."""

@@ -45,7 +45,7 @@ def test_states_by_hand(accuracies, found):
 
 def test_patience_is_a_plateau():
     rising = [0.5, 0.9, 0.7, 0.8, 0.6, 0.85]  # best after epoch 2, four before the end
-    assert state(rising, patience=4) == "settled"
+    assert state(rising, patience=4) == "ended"
     assert state(rising, patience=5) == "too short"
 
 

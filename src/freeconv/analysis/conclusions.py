@@ -9,7 +9,8 @@ on the folds in which all runs that it needs learned something and were trained 
 - `not reproduced` where a part is significantly on the other side, whatever their number,
 - `undecided` where it is neither, and with fewer than three folds,
 - `not trained` or `too short` where fewer than three folds are left because a run learned nothing,
-  or was not trained long enough,
+  or was not trained long enough; and `too short` where filters, which move on long after accuracies
+  have settled, would come to the other side by as many epochs again at their last pace,
 - `not covered` where no fold ran all the runs needed.
 
 What makes a fold hard for both sides of a difference cancels out.
@@ -24,7 +25,7 @@ import pyarrow as pa
 
 from freeconv.analysis.comparison import protocol_of
 from freeconv.analysis.criteria import CRITERIA, STATEMENTS, Criterion
-from freeconv.analysis.gates import states_of_runs
+from freeconv.analysis.gates import PLATEAU, states_of_runs
 from freeconv.analysis.inference import FEWEST_FOLDS, Finding, interval, judge
 from freeconv.analysis.summary import IDENTITY, on_all_images
 
@@ -119,6 +120,8 @@ def _judge(
         parts, found = pd.DataFrame(), Finding("not covered", "")
     else:
         found = judge(parts, criterion.side, threshold, fold_count)
+    if criterion.of_filters and _would_change_side(criterion, history, found.part, threshold):
+        unfit = unfit or "too short"
     values = parts.get(found.part, pd.Series(dtype=float))
     low, high = interval(values, fold_count)
     return {
@@ -155,6 +158,22 @@ def _fit_parts(criterion, history):
             return ran, state
         left = fit
     return left, None
+
+
+def _would_change_side(criterion, history, part, threshold):
+    """Whether as many epochs again, at the pace of the last ones, would bring a value across.
+
+    Of runs that their patience has ended there are no more epochs.
+    """
+    runs = history[history["state"] == "settled"]
+    last = runs.groupby(list(IDENTITY))["epoch"].transform("max")
+    before, now = (
+        criterion.measure(rows).get(part) for rows in (runs[runs["epoch"] <= last - PLATEAU], runs)
+    )
+    if before is None or now is None:
+        return False
+    ahead = now.mean() + (now.mean() - before.mean()) * last.max() / PLATEAU
+    return bool((now.mean() > threshold) != (ahead > threshold))
 
 
 def _background(history: pd.DataFrame, settings: pd.DataFrame) -> dict:

@@ -73,6 +73,7 @@ class Criterion:
         side: `above` or `below`: where the paper sees it.
         thresholds: Data set (or `OTHER`) -> `Threshold`; it is not applied to a data set without.
         source: The words of the paper, and where they stand.
+        of_filters: Whether it is of filters, which move on long after accuracies have settled.
     """
 
     conclusion: int
@@ -81,6 +82,7 @@ class Criterion:
     side: str
     thresholds: dict[str, Threshold]
     source: str
+    of_filters: bool = False
 
     def threshold(self, dataset: str) -> Threshold | None:
         """Returns the threshold for a data set, `None` where the criterion does not apply."""
@@ -304,6 +306,7 @@ CRITERIA = (
         thresholds={OTHER: SIGN},
         source='"As the amount of translation increases [...] the euclidean distance between '
         'filters decreases" (section 5.4; Fig. 5, MNIST)',
+        of_filters=True,
     ),
     *(
         Criterion(
@@ -320,6 +323,7 @@ CRITERIA = (
             thresholds={OTHER: Threshold(0.0, OURS)},
             source='"the parameters of the FCN layer converge to similar values" (section 5.4), '
             "whatever their norms and their order",
+            of_filters=True,
         )
         for measure, which in {
             "similarity": "filters of equal number",
@@ -334,6 +338,7 @@ CRITERIA = (
         thresholds={OTHER: SIGN},
         source='"when translation is not used during training, the weights diverge and become '
         'less similar" (section 5.4; Fig. 5, MNIST)',
+        of_filters=True,
     ),
     Criterion(
         conclusion=4,
@@ -343,6 +348,7 @@ CRITERIA = (
         thresholds={OTHER: SIGN},
         source='"Fig. 5a shows lower average Euclidean distance values, per augmentation setting, '
         'compared to Fig. 5b" (section 5.4, MNIST)',
+        of_filters=True,
     ),
     Criterion(
         conclusion=4,
@@ -352,6 +358,7 @@ CRITERIA = (
         thresholds={OTHER: SIGN},
         source='"for all augmentation settings of rotation, the distance between filters '
         'increases" (section B.5; Fig. B.6, MNIST)',
+        of_filters=True,
     ),
     Criterion(
         conclusion=4,
@@ -361,6 +368,7 @@ CRITERIA = (
         thresholds={OTHER: SIGN},
         source='"the average Euclidean distance increases in all cases except very high values of '
         'noise (0.8, 0.9, 0.99)" (section B.5; Fig. B.7, MNIST)',
+        of_filters=True,
     ),
     Criterion(
         conclusion=4,
@@ -370,6 +378,7 @@ CRITERIA = (
         thresholds={OTHER: SIGN},
         source='"increases in all cases except very high values of noise (0.8, 0.9, 0.99)" '
         "(section B.5; Fig. B.7, MNIST)",
+        of_filters=True,
     ),
     *(
         Criterion(

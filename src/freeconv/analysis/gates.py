@@ -91,7 +91,8 @@ def states_of_runs(
           `MOST_MASKED` masked connections;
         - `too short`: neither was the patience reached, nor is the plateau `FLAT`, for which twice
           as many epochs are needed;
-        - `settled`: neither of these.
+        - `ended`: neither of these, since the patience was reached;
+        - `settled`: neither of these, since the plateau is flat.
     """
     run = list(IDENTITY)
     ends = plateaus(history, 2 * PLATEAU).groupby(run)
@@ -101,5 +102,5 @@ def states_of_runs(
     since_best = ends["epoch"].max() - best_epochs(history).set_index(run)["epoch"]
     over = since_best >= settings.set_index(run)["patience"].reindex(since_best.index)
 
-    states = pd.Series("settled", index=end.index).mask(~(flat | over), "too short")
+    states = pd.Series("settled", index=end.index).mask(~flat, "too short").mask(over, "ended")
     return states.mask(~_have_learned(end, chance), "not trained")

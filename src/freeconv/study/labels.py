@@ -84,7 +84,8 @@ CONCLUSION_VERDICTS = {
     "not reproduced": "a level is significantly on the other side, by Holm's correction",
     "undecided": "neither, or fewer than three folds, which have no interval",
     "not trained": "networks did no better than naming the most frequent class, by 0.1",
-    "too short": "validation accuracy was still changing, by 0.01 over five epochs",
+    "too short": "validation accuracy was still changing, by 0.01 over five epochs, or filters "
+    "were, so that as many epochs again at their last pace would bring them to the other side",
     "not covered": "the study lacks the runs",
 }
 """What a criterion, or a conclusion of the paper, may come to."""
