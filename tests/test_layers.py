@@ -481,7 +481,10 @@ def test_share_of_absent_weights(rate):
     absent = ~layer.connection_mask.numpy()
     assert absent.shape == layer.kernel.shape
     assert stats.binomtest(int(absent.sum()), absent.size, rate).pvalue > 1e-3
-    np.testing.assert_array_equal(layer.kernel.numpy() == 0, absent)
+    kernel = layer.kernel.numpy()
+    np.testing.assert_array_equal(kernel[absent], 0)
+    # Of the others one in some millions is drawn as 0, too.
+    assert np.count_nonzero(kernel[~absent] == 0) <= 2
 
 
 def test_every_position_and_filter_has_its_own_pattern():
