@@ -85,6 +85,11 @@ def numbered_departures(comparison: pd.DataFrame) -> dict[str, str]:
     return {text: str(number) for number, text in enumerate(departures, start=1)}
 
 
+def legend_of(notes: Mapping[str, str]) -> str:
+    """Writes what the numbers of notes stand for, see `numbered_departures`."""
+    return "".join(f" {number}: {text}." for text, number in notes.items()) or " None."
+
+
 def comparison_cells(comparison: pd.DataFrame, notes: Mapping[str, str]) -> pd.DataFrame:
     """Writes published numbers and ours as texts.
 
@@ -124,7 +129,6 @@ def _comparison_caption(comparison: pd.DataFrame, notes: dict[str, str]) -> str:
     protocols = " or ".join(
         f"({text})" for text in sorted(comparison["protocol"].dropna().unique())
     )
-    legend = "".join(f" {number}: {text}." for text, number in notes.items())
     return (
         f"Published and our medians over all epochs of all folds, {len(comparison)} numbers of Ott "
         f"et al. (2020), {len(distinct)} of them distinct, as level 0 stands in every table. Of "
@@ -132,7 +136,7 @@ def _comparison_caption(comparison: pd.DataFrame, notes: dict[str, str]) -> str:
         "over our folds. Epochs: those of all folds together. "
         + (f"Ours ran under the protocol {protocols}. " if protocols else "")
         + "Notes: how ours departs from the published run, which the tolerance does not allow for."
-        + (legend or " None.")
+        + legend_of(notes)
     )
 
 

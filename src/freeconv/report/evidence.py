@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from freeconv.analysis.evidence import best_supported, effort
-from freeconv.report.comparison_tables import comparison_cells, numbered_departures
+from freeconv.report.comparison_tables import comparison_cells, legend_of, numbered_departures
 from freeconv.report.overview import sentence
 from freeconv.report.render import Document, TextTable, whole_range
 from freeconv.study import labels
@@ -40,7 +40,8 @@ def evidence(
 
 def _conclusions_part(conclusions: Mapping[str, pd.DataFrame]) -> TextTable:
     frames = [frame.assign(study=study) for study, frame in conclusions.items()]
-    groups = pd.concat(frames).groupby(["conclusion", "dataset", "study"], sort=False)
+    covered = pd.concat(frames).query("conclusion_verdict != 'not covered'")
+    groups = covered.groupby(["conclusion", "dataset", "study"], sort=False)
     rows = [
         {
             "No.": str(number),
@@ -51,7 +52,6 @@ def _conclusions_part(conclusions: Mapping[str, pd.DataFrame]) -> TextTable:
             "What it rests on": sentence(criteria),
         }
         for (number, dataset, study), criteria in groups
-        if criteria["conclusion_verdict"].iloc[0] != "not covered"
     ]
     cells = pd.DataFrame(rows).sort_values("No.", kind="stable")
     # Said once, above what each study has to say of it.
@@ -89,10 +89,9 @@ def _numbers_part(numbers: pd.DataFrame) -> TextTable:
     notes = numbered_departures(ran)
     cells = comparison_cells(ran, notes)
     cells.insert(len(cells.columns) - 2, "Study", ran["study"])
-    legend = "".join(f" {number}: {text}." for text, number in notes.items())
     caption = (
         "Published numbers with a counterpart: medians over all epochs of all folds. Notes: how "
-        f"ours departs from the published run.{legend or ' None.'}"
+        f"ours departs from the published run.{legend_of(notes)}"
     )
     return TextTable("numbers", caption, cells, "llllrlrrrrrrlll", long=True)
 
