@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 RUN = "a run of the demo"
 TRAINING, EVALUATION = "train.py", "evaluate.py"
 PAPER = "the paper's study, 920 runs"
-DRAWING = "the digits study, 184 precomputed runs"
+DRAWING = "the digits study, precomputed runs"
 DEMO = "the demo, without installation"
 
 # Network, kind, shape and number of images, batch: what is trained for an epoch, and evaluated.
