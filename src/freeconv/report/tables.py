@@ -54,7 +54,7 @@ def accuracies(summary: pd.DataFrame, entry: Table) -> Document:
     level = ("",) * (len(heads[0]) - 1) + ("Level",)
     cells.insert(0, level, [f"{value:.2f}" for value in values.index])
     bold = best(values)
-    bold.insert(0, "level", False)
+    bold.insert(0, ("level",) * bold.columns.nlevels, False)
     name, columns = f"{entry.name}:{entry.statistic}", "r" * len(cells.columns)
     data = values.set_axis(["_".join(c) for c in values.columns], axis="columns").reset_index()
     text = TextTable(name, accuracies_caption(entry), cells.reset_index(drop=True), columns, bold)
