@@ -135,6 +135,10 @@ class Explorer:
         texts = self.browser.find_elements(By.CSS_SELECTOR, "#plot svg text")
         return [text.text for text in texts]
 
+    def numbers(self):
+        """Those beside the axes."""
+        return [float(word) for word in self.words() if re.fullmatch(r"-?[0-9.]+", word)]
+
     def rows(self):
         return self.browser.find_elements(By.CSS_SELECTOR, "#runs tbody tr")
 
@@ -178,6 +182,16 @@ def test_means_and_intervals_are_those_of_the_study(explorer, frame):
     np.testing.assert_allclose([point.mean, point.low, point.high], expected, rtol=2e-3)
     seeds = {int(seed) for seed in point.seeds.split(", ")}
     assert seeds == set(rows["seed"])
+
+
+def test_intervals_beyond_what_an_accuracy_can_be_do_not_stretch_its_axis(explorer):
+    explorer.choose(axis="Level in training, at the best epoch")
+    before = explorer.count()
+    explorer.browser.execute_script("study.margins[3] = 1000; draw()")
+    explorer.drawn(before)
+    assert explorer.means("val_accuracy")["high"].max() > 2
+    assert max(explorer.numbers()) == 1
+    assert min(explorer.numbers()) == 0
 
 
 def test_levels_at_the_best_epoch_on_the_axis(explorer, frame):

@@ -127,6 +127,12 @@ function means(points) {
   });
 }
 
+// An interval may reach beyond what an accuracy can be; the axis does not, as in the study's figures.
+function drawnBands(points, metric) {
+  if (!/accuracy|^val_(?!loss)/.test(metric)) return points;
+  return points.map(point => ({ ...point, low: Math.max(point.low, 0), high: Math.min(point.high, 1) }));
+}
+
 // From blue through grey to red over the lines there are, as in the study's figures; networks have
 // the colours of Okabe and Ito's palette, safe for the colour-blind.
 const ENDS = [[59, 76, 192], [150, 150, 150], [180, 4, 38]];
@@ -196,7 +202,7 @@ function panelsOf(metric, looks, width) {
     }];
   if (byId("bands").checked && banded.length) {
     layers.unshift({
-      values: banded, mark: { type: "area", opacity: 0.15 },
+      values: drawnBands(banded, metric), mark: { type: "area", opacity: 0.15 },
       encoding: { x, y: { ...y, field: "low" }, y2: { field: "high" }, color },
     });
   }
