@@ -137,7 +137,8 @@ class Explorer:
 
     def numbers(self):
         """Those beside the axes."""
-        return [float(word) for word in self.words() if re.fullmatch(r"-?[0-9.]+", word)]
+        words = (word.replace("\N{MINUS SIGN}", "-") for word in self.words())
+        return [float(word) for word in words if re.fullmatch(r"-?[0-9.]+", word)]
 
     def rows(self):
         return self.browser.find_elements(By.CSS_SELECTOR, "#runs tbody tr")

@@ -92,10 +92,13 @@ function bestRow(run) {
   return run.rows.find(row => study.epochs.epoch[row] === run.best);
 }
 
+const isLoss = metric => metric.endsWith("loss");
+const isAccuracy = metric => !isLoss(metric) && /^(accuracy$|val_)/.test(metric);
+
 // One point a run and place on the horizontal axis. Accuracies at epoch 0 are chance.
 function pointsOfRuns(metric) {
   const values = study.epochs[metric];
-  const untrained = !/accuracy|loss|^val_/.test(metric);
+  const untrained = !isAccuracy(metric) && !isLoss(metric);
   return shownRuns().flatMap(run => {
     const rows = overEpochs() ? run.rows : [bestRow(run)];
     return rows
@@ -129,7 +132,7 @@ function means(points) {
 
 // An interval may reach beyond what an accuracy can be; the axis does not, as in the study's figures.
 function drawnBands(points, metric) {
-  if (!/accuracy|^val_(?!loss)/.test(metric)) return points;
+  if (!isAccuracy(metric)) return points;
   return points.map(point => ({ ...point, low: Math.max(point.low, 0), high: Math.min(point.high, 1) }));
 }
 
