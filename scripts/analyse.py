@@ -16,6 +16,7 @@ from freeconv.command_line import run_commands
 from freeconv.io import read_metadata, read_parquet, write_parquet
 from freeconv.results.checks import check_evaluation, check_history, check_mixture
 from freeconv.results.provenance import flatten_origin
+from freeconv.results.schemas import EVALUATION_SCHEMA, HISTORY_SCHEMA
 
 
 def add_aggregate(parser):
@@ -37,8 +38,9 @@ def aggregate(arguments):
         path = folder / "history.parquet"
         origin, history, evaluation = _read_run(path, folder / "evaluation.parquet")
         origins[path] = origin
-        histories.append(history)
-        evaluations.append(evaluation)
+        fold_count = origin["settings"]["fold_count"]
+        histories.append(history.assign(fold_count=fold_count))
+        evaluations.append(evaluation.assign(fold_count=fold_count))
     check_mixture(origins)
     history = pd.concat(histories, ignore_index=True)
     frames = {
@@ -56,9 +58,9 @@ def aggregate(arguments):
 def _read_run(history_path, evaluation_path):
     """What a history keeps, its rows, and those of the evaluation; or an error."""
     origin = read_metadata(history_path)
-    history = read_parquet(history_path, SCHEMAS["history"])
+    history = read_parquet(history_path, HISTORY_SCHEMA)
     check_history(history_path, history, origin)
-    evaluation = read_parquet(evaluation_path, SCHEMAS["evaluation"])
+    evaluation = read_parquet(evaluation_path, EVALUATION_SCHEMA)
     evaluated = read_metadata(evaluation_path)
     check_evaluation(evaluation_path, evaluation, evaluated, history, origin)
     return origin, history, evaluation
@@ -118,7 +120,7 @@ def add_search(parser):
 
 def search(arguments):
     """Gather the trials of a hyperparameter search."""
-    histories = [read_parquet(path, SCHEMAS["history"]) for path in arguments.histories]
+    histories = [read_parquet(path, HISTORY_SCHEMA) for path in arguments.histories]
     settings = [read_metadata(path)["settings"] for path in arguments.histories]
     frame = search_records(list(zip(settings, histories, strict=True)))
     write_parquet(frame, arguments.output, SCHEMAS["search"])

@@ -20,7 +20,7 @@ def records(accuracies, folds=3, level=0.3):
         for fold in range(folds)
     ]
     names = ["dataset", "model", "augmentation", "level", "training_share", "images", "fold"]
-    return pd.DataFrame(rows, columns=[*names, "repeat", "val_accuracy"])
+    return pd.DataFrame(rows, columns=[*names, "repeat", "val_accuracy"]).assign(fold_count=5)
 
 
 def row(needed, reference):
@@ -29,7 +29,7 @@ def row(needed, reference):
 
 def test_images_between_two_numbers_are_interpolated_in_logarithms():
     frame = records({"cnn": [0.5, 0.6, 0.7, 0.9], "fcn": [0.4, 0.5, 0.7, 0.8]})
-    needed = images_needed(frame, 3)
+    needed = images_needed(frame)
     assert set(needed["model"]) == {"fcn"}
     assert row(needed, 100)["needed"] == pytest.approx(200)
     # 0.6 is halfway between what the FCN has by 200 and by 400.
@@ -44,19 +44,20 @@ def test_images_between_two_numbers_are_interpolated_in_logarithms():
 def test_an_accuracy_once_reached_counts():
     """Where more images do worse, by chance; and nothing needs less than the fewest."""
     frame = records({"cnn": [0.6, 0.7, 0.7, 0.7], "fcn": [0.65, 0.75, 0.55, 0.8]})
-    needed = images_needed(frame, 3)
+    needed = images_needed(frame)
     assert row(needed, 100)["needed"] == pytest.approx(100)
     assert row(needed, 1000)["needed"] == pytest.approx(np.sqrt(100 * 200))
 
 
 def test_the_interval_is_that_of_logarithms_over_folds():
-    frame = records({"cnn": [0.5, 0.6, 0.7, 0.8], "fcn": [0.3, 0.4, 0.5, 0.6]}, folds=5)
+    """Of four folds of five."""
+    frame = records({"cnn": [0.5, 0.6, 0.7, 0.8], "fcn": [0.3, 0.4, 0.5, 0.6]}, folds=4)
     # The FCN of fold f reaches 0.5 + 0.01 f by 400 images; one fold is shifted to 200.
-    shifted = (frame["model"] == "fcn") & (frame["fold"] == 4)
+    shifted = (frame["model"] == "fcn") & (frame["fold"] == 3)
     frame.loc[shifted, "val_accuracy"] += 0.1
-    found = row(images_needed(frame, 5), 100)
-    logarithms = np.log([400, 400, 400, 400, 200])
-    half = stats.t.ppf(0.975, 4) * logarithms.std(ddof=1) * np.sqrt(1 / 5 + 1 / 4)
+    found = row(images_needed(frame), 100)
+    logarithms = np.log([400, 400, 400, 200])
+    half = stats.t.ppf(0.975, 3) * logarithms.std(ddof=1) * np.sqrt(1 / 4 + 1 / 4)
     assert found["needed"] == pytest.approx(np.exp(logarithms.mean()))
     assert found["low"] == pytest.approx(np.exp(logarithms.mean() - half))
     assert found["high"] == pytest.approx(np.exp(logarithms.mean() + half))
@@ -66,7 +67,7 @@ def test_one_fold_that_does_not_reach_it_is_more_than_all():
     frame = records({"cnn": [0.5, 0.6, 0.7, 0.8], "fcn": [0.3, 0.4, 0.5, 0.6]})
     low = (frame["model"] == "fcn") & (frame["fold"] == 0)
     frame.loc[low, "val_accuracy"] = 0.1
-    found = row(images_needed(frame, 3), 100)
+    found = row(images_needed(frame), 100)
     assert found[["reached", "folds"]].tolist() == [2, 3]
     assert found[["needed", "low", "high"]].isna().all()
 
@@ -83,4 +84,4 @@ def test_the_table():
 
 
 def test_without_a_cnn_there_is_nothing_to_reach():
-    assert images_needed(records({"fcn": [0.4, 0.5, 0.7, 0.8]}), 3).empty
+    assert images_needed(records({"fcn": [0.4, 0.5, 0.7, 0.8]})).empty

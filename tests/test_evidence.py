@@ -14,10 +14,10 @@ from test_conclusions import settings as settings_of
 from freeconv.analysis.comparison import COMPARISON_SCHEMA, compare
 from freeconv.analysis.conclusions import CONCLUSIONS_SCHEMA, conclude
 from freeconv.analysis.evidence import best_supported, effort
+from freeconv.analysis.frames import SCHEMAS
 from freeconv.io import write_parquet
 from freeconv.report.evidence import evidence
 from freeconv.report.render import markdown
-from freeconv.results.schemas import HISTORY_SCHEMA
 
 PUBLISHED = 0.991857
 """Validation accuracy of `TRANSLATED`, Table 1."""
@@ -127,7 +127,7 @@ def test_the_page(records):
 
 def test_the_script_writes_it(records, tmp_path):
     schemas = {"comparison": COMPARISON_SCHEMA, "conclusions": CONCLUSIONS_SCHEMA}
-    schemas["history"] = HISTORY_SCHEMA
+    schemas["history"] = SCHEMAS["history"]
     words = []
     for (name, schema), frame in zip(schemas.items(), records, strict=True):
         absent = {column: np.nan for column in schema.names if column not in frame}

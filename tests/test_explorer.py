@@ -62,7 +62,7 @@ def test_the_page_holds_the_records(frame, page):
 
 def test_margins_are_half_a_corrected_interval(page):
     assert records(page)["margins"][:3] == [None, None, None]
-    expected = stats.t.ppf(0.975, df=2) * np.sqrt(1 / 3 + 1 / 2)
+    expected = stats.t.ppf(0.975, df=2) * np.sqrt(1 / 3 + 1 / 4)
     assert records(page)["margins"][3] == pytest.approx(expected, rel=1e-3)
 
 
@@ -72,7 +72,7 @@ def test_a_large_grid_is_thinned_but_for_the_best_and_the_last_epoch():
     epochs["val_loss"] = epochs["loss"]
     epochs.loc[77, "val_accuracy"] = 0.9
     runs = history(epochs=(0,), models=("cnn",), levels={"none": [0.0]}, probabilities=[])
-    identity = runs.loc[:0, list(RUN_IDENTITY)]
+    identity = runs.loc[:0, [*RUN_IDENTITY, "fold_count"]]
     seeds = identity.merge(pd.DataFrame({"seed": range(920)}), how="cross")
     grid = seeds.assign(level=seeds["seed"] / 1000).merge(epochs, how="cross")
     held = records(render_explorer("grid", grid, {}))
@@ -176,7 +176,7 @@ def test_means_and_intervals_are_those_of_the_study(explorer, frame):
     found = explorer.means("val_noise").query("network == 'CNN' and line == '0.9' and x == 3")
     rows = frame.query("model == 'cnn' and level == 0.9 and vcp == 0 and epoch == 3")
     folds = rows.groupby("fold")["val_noise"].mean()
-    half = stats.t.ppf(0.975, df=2) * folds.std(ddof=1) * np.sqrt(1 / 3 + 1 / 2)
+    half = stats.t.ppf(0.975, df=2) * folds.std(ddof=1) * np.sqrt(1 / 3 + 1 / 4)
     (point,) = found.itertuples()
     assert point.folds == 3
     expected = [folds.mean(), folds.mean() - half, folds.mean() + half]

@@ -23,7 +23,7 @@ PROBABILITIES = [0.5, 0.9]
 
 
 def history(epochs=(4, 3), models=("cnn", "fcn"), levels=LEVELS, probabilities=PROBABILITIES):
-    """One fold for each number of epochs; random values, null where a history has nulls."""
+    """One fold of five for each number of epochs; random values, null where a history has nulls."""
     runs = [(m, a, level, 0.0) for m in models for a in levels for level in levels[a]]
     runs += [("fcn", "translation", 0.3, p) for p in probabilities if "fcn" in models]
     rows = [
@@ -32,7 +32,7 @@ def history(epochs=(4, 3), models=("cnn", "fcn"), levels=LEVELS, probabilities=P
         for epoch in range(last + 1)
     ]
     identity = [*RUN_COLUMNS, "epoch"]
-    frame = pd.DataFrame(rows, columns=identity)
+    frame = pd.DataFrame(rows, columns=identity).assign(fold_count=5)
     frame[list(METRICS)] = np.random.default_rng(0).uniform(0.2, 0.9, (len(frame), len(METRICS)))
     frame.loc[frame["epoch"] == 0, ["loss", "accuracy"]] = np.nan
     frame.loc[frame["epoch"] == 0, "val_accuracy"] = 0.1
@@ -104,7 +104,7 @@ def sharing_records():
 def complete(records, **columns):
     """Records of networks that share weights by nothing else, trained on all of 100 images."""
     usual = vars(SharingScheme()) | {"training_share": 1.0, "images": 100, "repeat": 0}
-    usual |= {"common_share": 1.0}
+    usual |= {"common_share": 1.0, "fold_count": 5}
     absent = {name: value for name, value in usual.items() if name not in records}
     return records.assign(**absent, **columns)[SHARING_SCHEMA.names]
 
@@ -180,9 +180,9 @@ def test_curve_is_the_mean_over_folds_by_hand():
 
 def test_band_by_hand():
     rows = pd.DataFrame({"epoch": [1, 1, 1, 2], "fold": [0, 1, 2, 0], "loss": [1.0, 2.0, 6.0, 5.0]})
-    band = mean_over_folds(rows, "loss")
+    band = mean_over_folds(rows.assign(fold_count=5), "loss")
     deviation = np.sqrt(((1 - 3) ** 2 + (2 - 3) ** 2 + (6 - 3) ** 2) / 2)
-    margin = 4.30265 * deviation * np.sqrt(1 / 3 + 1 / 2)
+    margin = 4.30265 * deviation * np.sqrt(1 / 3 + 1 / 4)
     np.testing.assert_allclose(band.loc[1], [3, 3 - margin, 3 + margin], rtol=1e-5)
     np.testing.assert_allclose(band.loc[2], [5, np.nan, np.nan])
 

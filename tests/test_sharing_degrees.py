@@ -5,16 +5,11 @@ import pandas as pd
 import pytest
 from conftest import run_script
 
+from freeconv.analysis.frames import SCHEMAS
 from freeconv.analysis.sharing_degrees import SHARING_SCHEMA, degrees_of_sharing
 from freeconv.io import read_parquet, write_parquet
 from freeconv.report.render import render
-from freeconv.results.schemas import (
-    EVALUATION_SCHEMA,
-    HISTORY_SCHEMA,
-    NETWORKS_SCHEMA,
-    RUN_COLUMNS,
-    SETTINGS_SCHEMA,
-)
+from freeconv.results.schemas import NETWORKS_SCHEMA, RUN_COLUMNS, SETTINGS_SCHEMA
 from freeconv.study.grid import Study
 
 MODELS = ["cnn", "fcn", "shared", "tiles"]
@@ -37,7 +32,7 @@ def history(settings):
     """Of each run two epochs: the second is the best but where its loss is infinite."""
     cells = settings[list(RUN_COLUMNS)]
     rows = cells.merge(pd.DataFrame({"epoch": [0, 1, 2]}), how="cross")
-    rows = rows.reindex(columns=HISTORY_SCHEMA.names)
+    rows = rows.reindex(columns=SCHEMAS["history"].names).assign(fold_count=4)
     order = rows["model"].map(MODELS.index)
     rows["val_accuracy"] = 0.1 * order + 0.2 * rows["epoch"] + 0.01 * (rows["vcp"] > 0)
     rows["val_translation"] = rows["val_accuracy"] - 0.1 * rows["level"]
@@ -66,7 +61,7 @@ def evaluation(history):
     conditions = [("clean", 0.0, 0, 30), ("clean", 0.0, 1, 10), ("noise", 0.1, 0, 30)]
     counts = pd.DataFrame(conditions, columns=["perturbation", "strength", "label", "count"])
     rows = runs.merge(counts, how="cross").assign(correct=1)
-    return rows[EVALUATION_SCHEMA.names]
+    return rows[SCHEMAS["evaluation"].names]
 
 
 def test_accuracies_beside_numbers_of_kernels(history, settings, networks, evaluation):
@@ -115,10 +110,10 @@ def test_the_table(history, settings, networks, evaluation):
 def test_the_script(history, settings, networks, evaluation, tmp_path):
     files = {}
     for name, frame, schema in [
-        ("history", history.astype({"epoch": int}), HISTORY_SCHEMA),
+        ("history", history.astype({"epoch": int}), SCHEMAS["history"]),
         ("settings", settings, SETTINGS_SCHEMA),
         ("networks", networks, NETWORKS_SCHEMA),
-        ("evaluation", evaluation, EVALUATION_SCHEMA),
+        ("evaluation", evaluation, SCHEMAS["evaluation"]),
     ]:
         files[name] = tmp_path / f"{name}.parquet"
         write_parquet(frame, files[name], schema)

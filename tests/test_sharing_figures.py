@@ -35,7 +35,7 @@ def records(shares=(1.0,)):
         row = {"dataset": "digits", "model": model, "kind": "cnn" if model == "cnn" else "fcn"}
         row |= {"sharing": "1", "glorot_fans": "per_location", "kernels": 9, "parameters": 99}
         row |= {"augmentation": "translation" if level else "none", "level": level, "fold": fold}
-        row |= {"val_accuracy": accuracy, "val_translation": accuracy / 2}
+        row |= {"fold_count": 5, "val_accuracy": accuracy, "val_translation": accuracy / 2}
         rows.append(row | {"training_share": share, "images": round(1000 * share)} | scheme)
     usual = {"common_share": 1.0}
     frame = pd.DataFrame(rows).fillna(usual)

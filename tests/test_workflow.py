@@ -44,11 +44,11 @@ def test_every_run_has_its_records(results):
     )
     assert folders == sorted(RUNS)
     history = pd.read_parquet(results / "history.parquet")
-    assert history.columns.tolist() == HISTORY_SCHEMA.names
+    assert history.columns.tolist() == [*HISTORY_SCHEMA.names, "fold_count"]
     assert len(history) == len(RUNS) * 3
-    assert set(history["fold"]) == {1}
+    assert set(zip(history["fold"], history["fold_count"], strict=True)) == {(1, 4)}
     evaluation = pd.read_parquet(results / "evaluation.parquet")
-    assert evaluation.columns.tolist() == EVALUATION_SCHEMA.names
+    assert evaluation.columns.tolist() == [*EVALUATION_SCHEMA.names, "fold_count"]
     # Clean, quadrant swap and five strengths of ten classes.
     assert len(evaluation) == len(RUNS) * 7 * 10
     # The larger folds of 1,797 images in four hold 450, the smaller ones 449.

@@ -11,7 +11,7 @@ REFERENCE = "cnn"
 """The network whose accuracies the others are to reach."""
 
 
-def images_needed(records: pd.DataFrame, fold_count: int) -> pd.DataFrame:
+def images_needed(records: pd.DataFrame) -> pd.DataFrame:
     """Finds of how many images networks need to be as accurate as the CNN is by fewer.
 
     Fold by fold, a network's accuracy is taken as the highest of any number of images up to the one
@@ -21,7 +21,6 @@ def images_needed(records: pd.DataFrame, fold_count: int) -> pd.DataFrame:
 
     Args:
         records: One row per run, see `sharing_degrees.degrees_of_sharing`.
-        fold_count: The folds that the images are divided into.
 
     Returns:
         One row per (`dataset`, `augmentation`, `level`, `model`, `reference`), for all networks but
@@ -44,7 +43,7 @@ def images_needed(records: pd.DataFrame, fold_count: int) -> pd.DataFrame:
         for model, curve in curves.items():
             for images in shared.columns:
                 needed = _reach(curve, shared[images])
-                low, high = interval(np.log(needed), fold_count)
+                low, high = interval(np.log(needed), runs["fold_count"].max())
                 row = dict(zip(keys, condition, strict=True)) | {
                     "model": model,
                     "reference": images,

@@ -1,5 +1,7 @@
 """The frames of a study, by name: what the tables and figures are made from."""
 
+import pyarrow as pa
+
 from freeconv.analysis.comparison import COMPARISON_SCHEMA
 from freeconv.analysis.conclusions import CONCLUSIONS_SCHEMA
 from freeconv.analysis.search import SEARCH_SCHEMA
@@ -14,9 +16,12 @@ from freeconv.results.schemas import (
     SETTINGS_SCHEMA,
 )
 
+# What runs recorded, joined: of each fold, of how many it is one, whether or not the others ran.
+_FOLD_COUNT = pa.field("fold_count", pa.int64())
+
 SCHEMAS = {
-    "history": HISTORY_SCHEMA,
-    "evaluation": EVALUATION_SCHEMA,
+    "history": HISTORY_SCHEMA.append(_FOLD_COUNT),
+    "evaluation": EVALUATION_SCHEMA.append(_FOLD_COUNT),
     "settings": SETTINGS_SCHEMA,
     "provenance": PROVENANCE_SCHEMA,
     "summary": SUMMARY_SCHEMA,

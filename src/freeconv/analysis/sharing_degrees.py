@@ -24,6 +24,7 @@ SHARING_SCHEMA = pa.schema(
         ("kernels", pa.int64()),
         ("parameters", pa.int64()),
         ("images", pa.int64()),
+        ("fold_count", pa.int64()),
         ("val_accuracy", pa.float64()),
         ("val_translation", pa.float64()),
         ("common_share", pa.float64()),
@@ -40,7 +41,7 @@ def degrees_of_sharing(
     """Sets the accuracies of networks beside how they share weights, and of how many images.
 
     Args:
-        history: One row per epoch, see `schemas.HISTORY_SCHEMA`.
+        history: One row per epoch, see `frames.SCHEMAS`.
         settings: One row per run, see `schemas.SETTINGS_SCHEMA`.
         networks: One row per layer of every network of every data set, see
             `schemas.NETWORKS_SCHEMA`.
@@ -57,13 +58,14 @@ def degrees_of_sharing(
           biases. Ordinary convolutions have one kernel each.
         - `images`: about how many it was trained on: its share of as many folds like the one that
           it validated on as there are others.
+        - `fold_count`: of how many folds its own is one.
         - `val_accuracy`, `val_translation`: at the best epoch (`summary.best_epochs`), 0 to 1.
         - `common_share`: see `filter_similarity.common_share`, at the best epoch: 1 for ordinary
           convolutions and for what is not released yet.
     """
     network, run = ["dataset", "model"], [name for name, _ in _RUN]
     keys = [*run, "vcp"]
-    choices = settings[[*keys, "kind", *(name for name, _ in _SCHEME), "glorot_fans", "fold_count"]]
+    choices = settings[[*keys, "kind", *(name for name, _ in _SCHEME), "glorot_fans"]]
     choices = choices.copy()
     choices.loc[choices["kind"] == "cnn", ["sharing", "glorot_fans"]] = None
     convolutions = networks[networks["kernels"] > 0]

@@ -160,14 +160,21 @@ def fold_means(rows: pd.DataFrame, metric: str, by: str = "epoch") -> pd.DataFra
     """Averages the repeats of every fold.
 
     Args:
-        rows: One row per run and value of `by`. Rows whose metric is null are left out.
+        rows: One row per run and value of `by`, with `fold`, and `fold_count`, of how many it is
+            one. Rows whose metric is null are left out.
         metric: The column averaged.
         by: The column of the horizontal axis.
 
     Returns:
-        One row per value of `by` and fold, with the columns `by`, `fold` and `metric`.
+        One row per value of `by` and fold, with the columns `by`, `fold`, `fold_count` and
+        `metric`.
+
+    Raises:
+        InputError: If the rows lack a column.
     """
-    return rows.dropna(subset=metric).groupby([by, "fold"], as_index=False)[metric].mean()
+    keys = [by, "fold", "fold_count"]
+    _require(rows, "rows", (*keys, metric))
+    return rows.dropna(subset=metric).groupby(keys, as_index=False)[metric].mean()
 
 
 def mean_over_folds(rows: pd.DataFrame, metric: str, by: str = "epoch") -> pd.DataFrame:
@@ -180,11 +187,12 @@ def mean_over_folds(rows: pd.DataFrame, metric: str, by: str = "epoch") -> pd.Da
 
     Returns:
         One row per value of `by` (the index, increasing) with `mean`, and `low` and `high`, the
-        corrected 95 % interval of `inference.margin`, NaN with fewer than three folds. Folds that
-        did not run are not known here, so that the correction is that of as many as there are,
-        which is never too small.
+        corrected 95 % interval of `inference.margin`, NaN with fewer than three folds.
+
+    Raises:
+        InputError: Likewise.
     """
-    folds = fold_means(rows, metric, by).groupby(by)[metric]
-    mean, count = folds.mean(), folds.size()
-    half = margin(count, folds.std(ddof=1), overlap(count))
+    folds = fold_means(rows, metric, by).groupby(by)
+    mean, deviation = folds[metric].mean(), folds[metric].std(ddof=1)
+    half = margin(folds.size(), deviation, overlap(folds["fold_count"].max()))
     return pd.DataFrame({"mean": mean, "low": mean - half, "high": mean + half})

@@ -43,8 +43,8 @@ def draw(
         >>> from freeconv.plots.style import save
         >>> history = pd.DataFrame({
         ...     "dataset": "mnist", "model": ["cnn", "fcn"], "augmentation": "translation",
-        ...     "level": 0.3, "vcp": 0.0, "training_share": 1.0, "fold": 0, "repeat": 0, "epoch": 1,
-        ...     "accuracy": [0.97, 0.96], "val_accuracy": [0.99, 0.98],
+        ...     "level": 0.3, "vcp": 0.0, "training_share": 1.0, "fold": 0, "fold_count": 5,
+        ...     "repeat": 0, "epoch": 1, "accuracy": [0.97, 0.96], "val_accuracy": [0.99, 0.98],
         ...     "val_translation": [0.97, 0.95],
         ... })
         >>> save(draw("translation_curves", history, "mnist"), "translation_curves.png")

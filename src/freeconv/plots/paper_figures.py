@@ -214,7 +214,7 @@ def _six_panels(
 
 def perturbation_strength(evaluation: pd.DataFrame, entry: outputs.Figure) -> Figure:
     """Draws accuracies against the strength of each perturbation, a row a network."""
-    rows = accuracies(evaluation[evaluation["vcp"] == 0], by=IDENTITY)
+    rows = accuracies(evaluation[evaluation["vcp"] == 0], by=(*IDENTITY, "fold_count"))
     training = _training_conditions(rows, dict(entry.shown_levels))
     models = labels.ordered(rows["model"], MODEL_LOOKS)
     figure, axes = panels(len(models), 4, 30 + 38 * len(models), sharex="col", sharey=True)

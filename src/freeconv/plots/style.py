@@ -241,7 +241,7 @@ def draw_curve(
     folds = fold_means(rows, metric, by)
     if folds.empty:
         return
-    several = folds["fold"].nunique() >= FEWEST_FOLDS
+    several, fold_count = folds["fold"].nunique() >= FEWEST_FOLDS, folds["fold_count"].max()
     seaborn.lineplot(
         folds,
         x=by,
@@ -249,8 +249,7 @@ def draw_curve(
         ax=ax,
         label=label,
         legend=False,
-        # Of as many folds as ran, as in `summary.mean_over_folds`.
-        errorbar=(lambda values: interval(values, len(values))) if bands and several else None,
+        errorbar=(lambda values: interval(values, fold_count)) if bands and several else None,
         err_style="bars" if bars else "band",
         err_kws={"elinewidth": 0.7} if bars else {"linewidth": 0, "alpha": 0.18},
         # Seaborn's own markers have white edges, which would hide thin lines.

@@ -128,8 +128,9 @@ def _plain_networks(models) -> dict[str, str]:
 
 def _paired_differences(best, metric, by, model, plain):
     """The metric of a network minus that of another one, of the same fold and condition."""
+    keys = [by, "fold", "fold_count"]
     sides = [
-        fold_means(best[best["model"] == name], metric, by).set_index([by, "fold"])[metric]
+        fold_means(best[best["model"] == name], metric, by).set_index(keys)[metric]
         for name in (model, plain)
     ]
     return (sides[0] - sides[1]).dropna().reset_index()

@@ -38,7 +38,7 @@ def render_explorer(study: str, history: pd.DataFrame, network_titles: Mapping[s
 
     Args:
         study: Its name.
-        history: One row per epoch and run, by `schemas.HISTORY_SCHEMA`.
+        history: One row per epoch and run, see `frames.SCHEMAS`.
         network_titles: Model -> title.
     """
     return render_template(
@@ -87,7 +87,7 @@ def _records(study: str, history: pd.DataFrame, network_titles: Mapping[str, str
             **{name: _rounded(kept[name]) for name in measured},
         },
         # Half a 95 % interval by the standard deviation over so many folds; null for too few.
-        "margins": _rounded(_margins(history["fold"].nunique())),
+        "margins": _rounded(_margins(history["fold"].nunique(), history["fold_count"].max())),
     }
 
 
@@ -95,9 +95,8 @@ def _titled(names: pd.Series, title) -> dict[str, str]:
     return {name: title(name) for name in names.unique()}
 
 
-def _margins(folds: int) -> pd.Series:
-    counts = pd.Series(range(folds + 1))
-    return pd.Series(margin(counts, 1.0, overlap(counts)))
+def _margins(folds: int, fold_count: int) -> pd.Series:
+    return pd.Series(margin(pd.Series(range(folds + 1)), 1.0, overlap(fold_count)))
 
 
 def _thinned(history: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:

@@ -68,7 +68,7 @@ def training_images(frame: pd.DataFrame, entry: Table) -> Document:
         frame: See `sharing_degrees.degrees_of_sharing`.
         entry: The table.
     """
-    needed = images_needed(frame, frame["fold"].nunique())
+    needed = images_needed(frame)
     return Document(entry.title, [_images_part(needed)], needed)
 
 
