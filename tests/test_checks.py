@@ -104,6 +104,10 @@ BAD = {
         lambda h, e: rewrite(h, set_values("val_noise", 1.5)),
         ["history.parquet: val_noise must lie in [0, 1]"],
     ),
+    "with an impossible accuracy on half the images": (
+        lambda h, e: rewrite(h, set_values("val_odd", -0.5)),
+        ["history.parquet: val_odd must lie in [0, 1]"],
+    ),
     "an evaluation of another training": (
         lambda h, e: rewrite(e, describe=lambda run: run | {"training": {}}),
         ["evaluation.parquet: evaluates another training than its history records"],

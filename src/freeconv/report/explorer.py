@@ -17,6 +17,7 @@ import vl_convert
 from freeconv.analysis import summary
 from freeconv.analysis.inference import margin, overlap
 from freeconv.report.render import render_template
+from freeconv.results.schemas import ACCURACIES
 from freeconv.study import labels
 from freeconv.study.settings import UNAUGMENTED
 
@@ -77,6 +78,7 @@ def _records(study: str, history: pd.DataFrame, network_titles: Mapping[str, str
             if kind != UNAUGMENTED
         },
         "measures": {name: labels.MEASURE_TITLES[name] for name in measured},
+        "accuracies": ACCURACIES,
         "runs": runs.assign(
             best=best.loc[number, "epoch"].to_numpy(),
             epochs=history.groupby(RUN)["epoch"].max().loc[number].to_numpy(),

@@ -8,7 +8,7 @@ import numpy as np
 
 from freeconv.errors import InputError
 from freeconv.results.best_epoch import best_epoch
-from freeconv.results.schemas import RUN_COLUMNS
+from freeconv.results.schemas import ACCURACIES, RUN_COLUMNS
 from freeconv.results.staleness import training_identity
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _AGAIN = "delete it and run again"
-
-_PERTURBED = ("val_translation", "val_rotation", "val_noise", "val_edge_noise", "val_quadrant_swap")
-_ACCURACIES = ("accuracy", "val_accuracy", *_PERTURBED)
 
 
 def check_history(path: Path, history: pd.DataFrame, origin: Mapping[str, Any]) -> None:
@@ -50,7 +47,7 @@ def check_history(path: Path, history: pd.DataFrame, origin: Mapping[str, Any]) 
             "number; lower the learning_rate of its data set in the configuration, or take the "
             "run out of the study"
         )
-    for name in _ACCURACIES:
+    for name in ACCURACIES:
         if not trained[name].between(0, 1).all():
             raise InputError(f"{path}: {name} must lie in [0, 1]; {_AGAIN}")
 

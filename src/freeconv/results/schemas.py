@@ -16,12 +16,8 @@ RUN_IDENTITY = (
 RUN_COLUMNS = (*RUN_IDENTITY, "seed")
 TRIAL_COLUMNS = ("dataset", "model", "layers", "learning_rate", "fold", "seed")
 
-# Measured on the training stream, on the clean validation fold and its halves, on the fold's
-# five perturbed copies, and on the filters of the first free layer.
-METRICS = (
-    "loss",
-    "accuracy",
-    "val_loss",
+# On the clean validation fold and its halves, and on the fold's five perturbed copies.
+_VALIDATION_ACCURACIES = (
     "val_accuracy",
     "val_even",
     "val_odd",
@@ -30,6 +26,15 @@ METRICS = (
     "val_noise",
     "val_edge_noise",
     "val_quadrant_swap",
+)
+ACCURACIES = ("accuracy", *_VALIDATION_ACCURACIES)
+
+# Measured on the training stream, on validation images, and on the filters of the first free layer.
+METRICS = (
+    "loss",
+    "accuracy",
+    "val_loss",
+    *_VALIDATION_ACCURACIES,
     "distance_1",
     "distance_4",
     "cosine_1",

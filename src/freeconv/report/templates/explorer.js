@@ -93,7 +93,7 @@ function bestRow(run) {
 }
 
 const isLoss = metric => metric.endsWith("loss");
-const isAccuracy = metric => !isLoss(metric) && /^(accuracy$|val_)/.test(metric);
+const isAccuracy = metric => study.accuracies.includes(metric);
 
 // One point a run and place on the horizontal axis. Accuracies at epoch 0 are chance.
 function pointsOfRuns(metric) {
