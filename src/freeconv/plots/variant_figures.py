@@ -48,7 +48,7 @@ def by_vcp(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
         "val_accuracy": "Validation",
         "val_translation": "Validation, translated",
     }
-    label = "Share of masked connections"
+    label = "Masked connections"
     return _side_by_side(variable_connections(history), "vcp", metrics, label, entry)
 
 
