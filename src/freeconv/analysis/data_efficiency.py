@@ -39,11 +39,11 @@ def images_needed(records: pd.DataFrame) -> pd.DataFrame:
         curves = _curves(runs)
         if REFERENCE not in curves:
             continue
-        shared = curves.pop(REFERENCE)
+        shared, fold_count = curves.pop(REFERENCE), runs["fold_count"].max()
         for model, curve in curves.items():
             for images in shared.columns:
                 needed = _reach(curve, shared[images])
-                low, high = interval(np.log(needed), runs["fold_count"].max())
+                low, high = interval(np.log(needed), fold_count)
                 row = dict(zip(keys, condition, strict=True)) | {
                     "model": model,
                     "reference": images,
