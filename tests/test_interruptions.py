@@ -182,10 +182,21 @@ def cell(given, run_script, tmp_path_factory):
     return folder
 
 
+FRAMES = ["history", "evaluation", "settings", "provenance", "summary"]
+
+
+@pytest.fixture(scope="module")
+def joined(cell, run_script, tmp_path_factory):
+    """The folder of the frames that join the run of `cell`, as figures read them."""
+    folder = tmp_path_factory.mktemp("joined")
+    outputs = [word for name in FRAMES for word in (f"--{name}", folder / f"{name}.parquet")]
+    assert run_script("analyse", "aggregate", "--runs", cell, *outputs) is None
+    return folder
+
+
 @pytest.fixture
-def writing(given, cell):
+def writing(given, cell, joined):
     """The arguments of a script that are no outputs, and its outputs: argument -> names."""
-    frames = ["history", "evaluation", "settings", "provenance", "summary"]
     figure = ["--figure", "quadrant_swap", "--dataset", "digits"]
     return {
         "data": (["prepare", "--format", "digits"], {"--output": ["digits.npy"]}),
@@ -195,10 +206,10 @@ def writing(given, cell):
         ),
         "analyse": (
             ["aggregate", "--runs", cell],
-            {f"--{name}": [f"{name}.parquet"] for name in frames},
+            {f"--{name}": [f"{name}.parquet"] for name in FRAMES},
         ),
         "draw": (
-            ["figure", *figure, "--frame", cell / "history.parquet"],
+            ["figure", *figure, "--frame", joined / "history.parquet"],
             {"--output": ["a.png", "a.svg"]},
         ),
     }

@@ -200,18 +200,19 @@ class BaseFreeConv(keras.layers.Layer):
     def _convolution(self, inputs, kernel, bias):
         """Returns what a single tile gives: one kernel for all positions is a convolution."""
         inputs = argument_validation.images_of_shape(inputs, self.input_spec.shape[1:])
-        outputs = ops.conv(
+        if self.data_format == "channels_first":
+            # TensorFlow convolves these as they are on some processors only.
+            inputs = ops.transpose(inputs, (0, *range(2, len(inputs.shape)), 1))
+        images = ops.conv(
             ops.cast(inputs, self.compute_dtype),
             ops.reshape(kernel, (*self.kernel_size, -1, self.filters)),
             self.strides,
             self.padding,
-            self.data_format,
+            "channels_last",
         )
-        if bias is None:
-            return outputs
-        bias = ops.cast(ops.reshape(bias, (self.filters,)), self.compute_dtype)
-        ones = (1,) * len(self.axes)
-        return outputs + ops.reshape(bias, self._by_image_format((*ones, -1), (-1, *ones)))
+        if bias is not None:
+            images = images + ops.cast(ops.reshape(bias, (self.filters,)), self.compute_dtype)
+        return images if self.data_format == "channels_last" else ops.moveaxis(images, -1, 1)
 
     def _pixels(self, inputs):
         """Returns images as (pixels, channels, batch), padded."""
