@@ -49,6 +49,14 @@ def test_layers_compute_alike(root, backend):
         assert re.search("transformations of|TensorFlow|ONNX", reason)
 
 
+def test_channels_first_on_any_processor(root, monkeypatch):
+    """TensorFlow has oneDNN off on processors without AVX-512 VNNI, and then no such convolutions."""
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    command = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_sharing.py")
+    output = run_on("tensorflow", root, *command, "-k", "equals_loop and channels_first")
+    assert int(re.search(r"(\d+) passed", output)[1]) > 10
+
+
 def test_this_process_computes_with_the_third():
     assert keras.backend.backend() not in ("jax", "torch")
 
