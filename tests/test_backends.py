@@ -50,7 +50,7 @@ def test_layers_compute_alike(root, backend):
 
 
 def test_channels_first_on_any_processor(root, monkeypatch):
-    """TensorFlow has oneDNN off on processors without AVX-512 VNNI, and then no such convolutions."""
+    """Also where TensorFlow has oneDNN off, as on older ones, and so no such convolutions."""
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     command = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_sharing.py")
     output = run_on("tensorflow", root, *command, "-k", "equals_loop and channels_first")

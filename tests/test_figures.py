@@ -119,8 +119,13 @@ def select(frame, **values):
     return frame[(frame[list(values)] == pd.Series(values)).all(axis=1)]
 
 
+def curves(ax):
+    """The lines that a legend would name: without what is fainter, or marks a place."""
+    return [line for line in ax.get_lines() if not line.get_label().startswith("_")]
+
+
 def colours(ax):
-    return {line.get_label(): to_rgba(line.get_color()) for line in ax.get_lines()}
+    return {line.get_label(): to_rgba(line.get_color()) for line in curves(ax)}
 
 
 def texts(figure):
@@ -172,10 +177,30 @@ def test_curve_is_the_mean_over_folds_by_hand():
         rows = run & (frame["fold"] == fold) & (frame["epoch"] == epoch)
         frame.loc[rows, "accuracy"] = value
     figure = draw("translation_curves", frame, "digits")
-    (line,) = (line for line in figure.axes[0].get_lines() if line.get_label() == "0.9")
-    np.testing.assert_allclose(line.get_xdata(), [1, 2])  # the untrained network is left out
-    np.testing.assert_allclose(line.get_ydata(), [1.9 / 3, 0.7])  # fold 0 alone reaches epoch 2
+    lines = figure.axes[0].get_lines()
+    (line,) = (line for line in lines if line.get_label() == "0.9")
+    (rest,) = (rest for rest in lines if rest is not line and rest.get_color() == line.get_color())
+    # The untrained network is left out; fold 0 alone reaches epoch 2.
+    np.testing.assert_allclose(line.get_xydata(), [[1, 1.9 / 3]])
+    np.testing.assert_allclose(rest.get_xydata(), [[1, 1.9 / 3], [2, 0.7]])
+    assert (line.get_alpha() or 1) > rest.get_alpha()
+    for band in figure.axes[0].collections:
+        assert band.get_paths()[0].vertices[:, 0].max() == 1
     assert len(figure.axes[0].collections) == 3  # a band a line
+
+
+def test_one_of_two_repeats_that_ends_makes_the_rest_fainter():
+    frame = history(epochs=(3,))
+    short = frame[frame["epoch"] <= 2].assign(repeat=1)
+    figure = draw("translation_curves", pd.concat([frame, short]), "digits")
+    for ax in figure.axes:
+        assert {line.get_xdata()[-1] for line in curves(ax)} == {2}
+        assert {line.get_xdata()[-1] for line in ax.get_lines()} == {2, 3}
+
+
+def test_runs_that_end_together_have_no_fainter_part():
+    figure = draw("translation_curves", history(epochs=(3, 3)), "digits")
+    assert all(ax.get_lines() == curves(ax) for ax in figure.axes)
 
 
 def test_band_by_hand():
@@ -193,7 +218,7 @@ def test_panels_show_their_metric_and_network():
     panels = product(("accuracy", "val_accuracy", "val_translation"), ("fcn", "cnn"))
     for ax, (metric, model) in zip(figure.axes, panels, strict=True):
         rows = select(frame, model=model, augmentation="none", epoch=2)
-        line = ax.get_lines()[0]
+        line = curves(ax)[0]
         assert line.get_ydata()[1] == pytest.approx(rows[metric].mean())
 
 
@@ -203,7 +228,7 @@ def test_vcp_panels_show_their_metric():
     metrics += [f"val_{kind}" for kind in labels.AUGMENTATION_TITLES]
     figure = draw("vcp_curves", frame, "digits")
     for ax, metric in zip(figure.axes, metrics, strict=True):
-        for line in ax.get_lines():
+        for line in curves(ax):
             trained = {"model": "fcn", "augmentation": "translation", "level": 0.3}
             rows = select(frame, **trained, vcp=float(line.get_label()), epoch=2)
             assert line.get_ydata()[1] == pytest.approx(rows[metric].mean())
@@ -217,8 +242,8 @@ def test_six_panels_show_their_network_and_metric(model):
     metrics = ["accuracy", "val_accuracy"]
     metrics += [f"val_{kind}" for kind in labels.AUGMENTATION_TITLES]
     for ax, metric in zip(figure.axes, metrics, strict=True):
-        assert [line.get_label() for line in ax.get_lines()] == ["0", "0.5"]
-        for line in ax.get_lines():
+        assert [line.get_label() for line in curves(ax)] == ["0", "0.5"]
+        for line in curves(ax):
             rows = select(frame, model=model, level=float(line.get_label()), epoch=2)
             rows = rows[rows["augmentation"].isin(["none", "rotation"])]
             assert line.get_ydata()[1] == pytest.approx(rows[metric].mean())
@@ -229,7 +254,7 @@ def test_distance_starts_at_the_untrained_network():
     figure = draw("filter_distance_translation", frame, "digits")
     first = select(frame, model="fcn", augmentation="none", epoch=0)
     for ax, radius in zip(figure.axes, (1, 4), strict=True):
-        line = ax.get_lines()[0]
+        line = curves(ax)[0]
         assert line.get_xdata()[0] == 0
         assert line.get_ydata()[0] == pytest.approx(first[f"distance_{radius}"].mean())
 
@@ -312,7 +337,7 @@ def test_distances_of_networks_side_by_side():
     figure = draw("glorot_fans_distance", both, "digits")
     assert [ax.get_title(loc="left") for ax in figure.axes[:2]] == ["(a) FCN", "(b) FCN other"]
     for ax, value in zip(figure.axes[1::2], (0.1, 0.2), strict=True):
-        for line in ax.get_lines():
+        for line in curves(ax):
             assert set(line.get_ydata()) == {value}
             assert line.get_xdata()[0] == 0  # from the untrained network on
 
@@ -361,7 +386,7 @@ def test_bars_of_networks_stand_side_by_side():
 
 
 def test_networks_differ_in_more_than_colour():
-    lines = draw("quadrant_swap", history(), "digits").axes[0].get_lines()
+    lines = curves(draw("quadrant_swap", history(), "digits").axes[0])
     assert len({line.get_linestyle() for line in lines}) == 2
     assert len({line.get_marker() for line in lines}) == 2
 
@@ -370,7 +395,7 @@ def test_missing_network_is_said():
     """By its absence: there is no empty column."""
     figure = draw("translation_curves", history(models=("fcn",)), "digits")
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["(a) FCN", "(b)", "(c)"]
-    assert [len(ax.get_lines()) for ax in figure.axes] == [3] * 3
+    assert [len(curves(ax)) for ax in figure.axes] == [3] * 3
     assert not texts(figure)
 
 
@@ -445,8 +470,8 @@ def test_random_filters_are_what_similarity_compares_with():
     rows = frame[(frame["model"] == "fcn") & (frame["epoch"] == 0) & (frame["vcp"] == 0)]
     rows = rows[rows["augmentation"].isin(["none", "translation"])]
     for ax, metric in zip(figure.axes, ("similarity_1", "similarity_4"), strict=False):
-        *curves, random = ax.get_lines()
-        assert len(curves) == 3
+        *_, random = ax.get_lines()
+        assert len(curves(ax)) == 3
         np.testing.assert_allclose(random.get_ydata(), rows[metric].mean())
     assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
 
@@ -482,7 +507,7 @@ def test_one_fold_one_level_one_epoch(name, tmp_path):
     save(figure, tmp_path / "figure.png")
     for ax in figure.axes:
         assert len(ax.collections) == 0  # no band, no bars
-        lines = [line for line in ax.get_lines() if not line.get_label().startswith("_")]
+        lines = curves(ax)
         assert all(
             line.get_marker() == "o" for line in lines if line.get_label() not in ("CNN", "cnn")
         )

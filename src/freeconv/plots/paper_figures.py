@@ -1,9 +1,9 @@
 """The paper's figures, and those drawn in the same way.
 
 Every curve is the mean over folds; its band is the 95 % interval of
-`summary.mean_over_folds`. Folds stop training at different epochs: beyond the shortest of them,
-mean and band are those of the folds still running, so a curve may step there; fewer than three have
-no band.
+`summary.mean_over_folds`, which fewer than three have none of. Folds stop training at different
+epochs: beyond the shortest of them the curve is fainter, the mean of those still trained, and may
+step.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def quadrant_swap(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
     say_if_empty(ax)
     accuracy_axis(ax, "Quadrant-swap accuracy")
     epoch_axis(axes[-1])
-    legend(figure, ax.get_lines())
+    legend(figure, [line for line in ax.get_lines() if not line.get_label().startswith("_")])
     return figure
 
 

@@ -188,6 +188,10 @@ def level_looks(levels: Iterable[float]) -> dict[float, dict]:
 _DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)))
 
 
+FAINT = 0.4
+"""Opacity of the mean of the runs still trained, once one of them has ended."""
+
+
 def level_curves(
     ax: Axes,
     rows: pd.DataFrame,
@@ -226,10 +230,12 @@ def draw_curve(
     """Draws the mean over folds, with its corrected 95 % interval; nothing if there is no value.
 
     The interval is that of `summary.mean_over_folds`, which fewer than three folds do not have.
+    From the epoch on where the first run of several ends the line is fainter and has no band: what
+    is left is the mean of those still trained, whose number and kind change.
 
     Args:
         ax: The panel.
-        rows: One row per run and value of `by`.
+        rows: One row per run and value of `by`, with `fold` and `repeat`.
         metric: The column drawn.
         label: Of the line.
         by: The column of the horizontal axis.
@@ -242,6 +248,14 @@ def draw_curve(
     if folds.empty:
         return
     several, fold_count = folds["fold"].nunique() >= FEWEST_FOLDS, folds["fold_count"].max()
+    # Seaborn's own markers have white edges, which would hide thin lines.
+    look = {"markeredgewidth": 0} | look
+    if by == "epoch":
+        first_end = rows.dropna(subset=metric).groupby(["fold", "repeat"])["epoch"].max().min()
+        rest = folds[folds["epoch"] >= first_end].groupby("epoch")[metric].mean()
+        folds = folds[folds["epoch"] <= first_end]
+        if len(rest) > 1:
+            ax.plot(rest.index, rest, **look | {"alpha": FAINT, "label": "_still trained"})
     seaborn.lineplot(
         folds,
         x=by,
@@ -252,8 +266,7 @@ def draw_curve(
         errorbar=(lambda values: interval(values, fold_count)) if bands and several else None,
         err_style="bars" if bars else "band",
         err_kws={"elinewidth": 0.7} if bars else {"linewidth": 0, "alpha": 0.18},
-        # Seaborn's own markers have white edges, which would hide thin lines.
-        **{"markeredgewidth": 0} | look,
+        **look,
     )
     ax.set(xlabel="", ylabel="")
 
