@@ -38,7 +38,7 @@ def by_level(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
         f"val_{augmentation}": f"Validation, {title}",
     }
     rows = levels_of(history, augmentation)
-    return _side_by_side(rows, "level", metrics, f"Level of {title} in training", entry)
+    return _side_by_side(rows, "level", metrics, f"{title.capitalize()} in training", entry)
 
 
 def by_vcp(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
