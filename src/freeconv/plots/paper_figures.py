@@ -1,9 +1,9 @@
 """The paper's figures, and those drawn in the same way.
 
 Every curve is the mean over folds; its band is the 95 % interval of
-`summary.mean_over_folds`, which fewer than three have none of. Folds stop training at different
-epochs: beyond the shortest of them the curve is fainter, the mean of those still trained, and may
-step.
+`summary.mean_over_folds`, which fewer than three folds do not have. Folds stop training at
+different epochs: beyond the first to stop the curve is fainter, the mean of those still trained,
+and may step.
 """
 
 from __future__ import annotations

@@ -188,10 +188,6 @@ def level_looks(levels: Iterable[float]) -> dict[float, dict]:
 _DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)))
 
 
-FAINT = 0.4
-"""Opacity of the mean of the runs still trained, once one of them has ended."""
-
-
 def level_curves(
     ax: Axes,
     rows: pd.DataFrame,
@@ -215,6 +211,10 @@ def level_curves(
         draw_curve(ax, run, metric, f"{level:g}", bands=len(looks) <= MOST_BANDS, **look)
     _mark_untrained(ax, rows, metric, key, looks)
     say_if_empty(ax, "not in this study" if rows.empty else "not measured")
+
+
+FAINT = 0.4
+"""Opacity of the mean of the runs still trained, once one of them has ended."""
 
 
 def draw_curve(
