@@ -167,7 +167,7 @@ def quadrant_swap(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
     say_if_empty(ax)
     accuracy_axis(ax, "Quadrant-swap accuracy")
     epoch_axis(axes[-1])
-    legend(figure, [line for line in ax.get_lines() if not line.get_label().startswith("_")])
+    legend(figure, ax.get_legend_handles_labels()[0])
     return figure
 
 

@@ -31,14 +31,14 @@ from freeconv.study import labels, outputs
 def by_level(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
     """Draws accuracies against the level of an augmentation, one line per network."""
     augmentation = entry.needs.augmentation
-    title = labels.augmentation_title(augmentation).lower()
+    title = labels.augmentation_title(augmentation)
     metrics = {
-        "accuracy": f"Training, {title}",
+        "accuracy": f"Training, {title.lower()}",
         "val_accuracy": "Validation",
-        f"val_{augmentation}": f"Validation, {title}",
+        f"val_{augmentation}": f"Validation, {title.lower()}",
     }
     rows = levels_of(history, augmentation)
-    return _side_by_side(rows, "level", metrics, f"{title.capitalize()} in training", entry)
+    return _side_by_side(rows, "level", metrics, f"{title} in training", entry)
 
 
 def by_vcp(history: pd.DataFrame, entry: outputs.Figure) -> Figure:
