@@ -72,15 +72,21 @@ def test_every_published_number_is_there_once():
 def test_effort_by_hand():
     one = epochs(TRANSLATED, 0, [0.9, 0.9, 0.9], seconds=1800.0)
     two = epochs(UNAUGMENTED, 1, [0.9], seconds=900.0)
-    rows = effort({"long": pd.concat([one, two]), "short": two}).to_dict("records")
+    again = epochs(UNAUGMENTED, 1, [0.9], seconds=600.0)
+    studies = {"long": pd.concat([one, two]), "copied": two, "again": again}
+    rows = effort(studies).to_dict("records")
     assert rows == [
         {
             **{"study": "long", "datasets": ["mnist"], "runs": 2, "folds": 2},
             **{"epochs": 4, "fewest_epochs": 1, "most_epochs": 3, "hours": 2.5},
         },
         {
-            **{"study": "short", "datasets": ["mnist"], "runs": 1, "folds": 1},
-            **{"epochs": 1, "fewest_epochs": 1, "most_epochs": 1, "hours": 0.5},
+            **{"study": "copied", "datasets": ["mnist"], "runs": 1, "folds": 1},
+            **{"epochs": 1, "fewest_epochs": 1, "most_epochs": 1, "hours": 0.0},
+        },
+        {
+            **{"study": "again", "datasets": ["mnist"], "runs": 1, "folds": 1},
+            **{"epochs": 1, "fewest_epochs": 1, "most_epochs": 1, "hours": pytest.approx(1 / 3)},
         },
     ]
 

@@ -49,9 +49,14 @@ def effort(histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
     Returns:
         One row per study: `study`, `datasets` (a list), `runs`, `folds`, `epochs` of all runs, the
-        fewest and the most of one, and `hours` that these took, validation included. Starting,
-        evaluation and drawing are not counted.
+        fewest and the most of one, and `hours` that these took, validation included; those of a
+        run that several studies share count for the first of them. Starting, evaluation and
+        drawing are not counted.
     """
+    # Two trainings of the same run take other times: equal ones are of copies.
+    own = pd.concat(history.assign(study=study) for study, history in histories.items())
+    own = own.drop_duplicates([*IDENTITY, "epoch", "seconds"])
+    seconds = own.groupby("study")["seconds"].sum()
     rows = []
     for study, history in histories.items():
         runs = history.groupby(list(IDENTITY))["epoch"].max()
@@ -64,7 +69,7 @@ def effort(histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
                 "epochs": int(runs.sum()),
                 "fewest_epochs": int(runs.min()),
                 "most_epochs": int(runs.max()),
-                "hours": history["seconds"].sum() / 3600,
+                "hours": seconds.get(study, 0.0) / 3600,
             }
         )
     return pd.DataFrame(rows)

@@ -114,6 +114,7 @@ def _effort_part(rows: pd.DataFrame) -> TextTable:
     )
     caption = (
         f"What was trained, in {rows['hours'].sum():.1f} hours of epochs and their validation, one "
-        "thread a run; starting, evaluation and drawing come on top."
+        "thread a run; starting, evaluation and drawing come on top. Hours of a run that several "
+        "studies share stand at the first of them."
     )
     return TextTable("effort", caption, cells, "llrrrrr")
