@@ -51,7 +51,7 @@ routes: $(ENVIRONMENT) ## Compare all ways of sharing weights, of the studies $(
 		$(foreach study,$(ROUTES),--study $(study) results/$(study)/sharing.parquet)
 
 # The studies of the paper's experiment, and all those whose runs are kept.
-OF_PAPER := mnist mnist_cpu cifar10 digits
+OF_PAPER := mnist mnist_translation mnist_cpu cifar10 digits
 KEPT := $(OF_PAPER) $(ROUTES) data signal initialisation connections edge_noise
 evidence: $(ENVIRONMENT) ## Say what all kept runs show of the paper: results/evidence.md
 	for study in $(KEPT); do $(SNAKEMAKE) --configfile config/$$study.yaml --quiet all -- \
